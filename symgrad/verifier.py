@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from symgrad.checking.exploration import Findings, as_far_as_known, how_ended
-from symgrad.checking.judge import as_data_mean, judge
+from symgrad.checking.judge import as_data_mean, decide, judge
 from symgrad.checking.refutations import middle
 from symgrad.checking.results import Claim, Instability, StepFinding
 from symgrad.checking.shortcuts import reading_of
@@ -227,12 +227,15 @@ def _lines_of_hand(problem: Problem, findings: Findings) -> _Lines:
     branch, steps = findings.own, _lines_alone(findings).steps
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    excused = all((v.true_if and v.is_meant) or v.only or v.limit for v in wrong)
-    if problem.values_only or not about_inputs or excused:
-        return _Lines(steps)  # where a constraint is missing, data are special, or a limit is meant, no line is wrong
+    excused = all(v.is_excused for v in wrong)
+    if problem.values_only or not about_inputs or (excused and any(v.limit for v in wrong)):
+        return _Lines(steps)  # where a limit is meant, no line is wrong
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
+            if excused:  # where a constraint is missing, or data are special, no line is wrong
+                found = accuse(*_without_excuse(problem, findings, wrong), problem.meanings)
+                return _Lines(steps, (), found.repairs, found.repaired_source)
             found = accuse(problem, findings, problem.meanings)
             whose = () if found.whose is None else (found.whose,)
             whole = () if found.repairs or found.whose else typed_and_wrong(problem, findings.verdicts)
@@ -244,6 +247,16 @@ def _lines_of_hand(problem: Problem, findings: Findings) -> _Lines:
         raise
     except Exception as error:  # the verdict rests on none of this, and must not be lost with it
         return _Lines(steps, notes=(f"the wrong line could not be looked for, by a fault of symgrad: {error!r}",))
+
+
+def _without_excuse(problem: Problem, findings: Findings, wrong: Sequence[Refuted]) -> tuple[Problem, Findings]:
+    """The question at a point where what is right for the given data only is wrong."""
+    special = {v.only: v.witness.point[v.only] for v in wrong if v.only is not None}
+    if not special:
+        return problem, findings
+    inputs = replace(problem.inputs, point={**problem.inputs.point, **special})
+    moved = replace(problem, inputs=inputs, first=None)
+    return moved, decide(moved)
 
 
 # ------------------------------------------------------------------------------------------------ the report

@@ -146,7 +146,8 @@ def test_no_random_expression_is_judged_wrongly():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("k", [2, 3, 95, 173])  # in the last, model and hand have thresholds beside each other
+# in 173, model and hand have thresholds beside each other; in 643 a wrong line is used beyond another choice alone
+@pytest.mark.parametrize("k", [2, 3, 95, 173, 643])
 def test_a_random_program_with_branches_and_one_with_a_wrong_line(k):
     right = program(k)
     wrong = with_a_wrong_line(right, k)

@@ -115,7 +115,11 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+LONG = ("causal attention", "cross-entropy of shares", "cross-entropy, classes in rows", "cross-entropy")
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in CASES]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_classic_is_right(name):
     model, hand, at = CASES[name]
     wrt = [n for n in at if n in "wWxpsQKV"]
@@ -124,6 +128,7 @@ def test_a_classic_is_right(name):
     assert not [n for n in report.notes if "only" in n or "fault of symgrad" in n]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_twice_a_classic_is_wrong(name):
     model, hand, at = CASES[name]

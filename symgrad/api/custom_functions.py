@@ -21,6 +21,7 @@ from symgrad.errors import (
     close_names,
 )
 from symgrad.indices.sizes import Sizes, Unread
+from symgrad.lifting.formulas import Numbers, Several
 from symgrad.lifting.tracing.autograd_functions import Custom, FunctionRun
 from symgrad.lifting.tracing.custom_sides import (
     Arguments,
@@ -78,8 +79,9 @@ def verify_function(
     ``register_autograd`` is taken likewise.
 
     ``at`` maps forward's arguments (without ctx) to tensors, arrays or shapes, or lists them in order; anything else
-    (numbers beside tensors, flags, None) is passed on as it is.  A shape may hold names, ``("n", 3)``: the claims are
-    then about all n.  The claims go by the names of forward's arguments.  Each of them is also judged alone, where
+    (numbers beside tensors, flags, None) is passed on as it is.  A shape may hold names, ``("n", 3)``, or whole blocks,
+    ``("16*n", 3)``: the claims are then about all n.  Of code that runs at multiples of a block alone they are about
+    these.  The claims go by the names of forward's arguments.  Each of them is also judged alone, where
     backward does something else for ``ctx.needs_input_grad``; a None for a tensor counts as zero, and a gradient of a
     shape that the argument can be broadcast to is summed, as autograd does it.  Where ``set_materialize_grads(False)``
     asks for it, every choice of outputs that are not used is judged too, with None for their cotangents.
@@ -354,20 +356,30 @@ def _second_order_problems(setting: _Setting) -> list[Problem]:
     wrt = (*along, *seeded.named.values())
     problem = setting.problem(beside, extra, wrt, 1)
     assert problem.first is not None
-    _by_torch_twice(setting, seeded, seeds, problem.first[1].values)
+    model, read = problem.first
+    numbers, called = _by_torch_twice(setting, seeded, seeds, read.values)
+    notes: tuple[str, ...] = ()
+    if numbers:  # another Function's backward, which was not read
+        hand = Several({n: Numbers(numbers[n]) for n in wrt})
+        problem = replace(problem, hand=hand, first=(model, hand.run({})), values_only=True)
+        notes = (
+            f"Backward calls {listed(called)}, which autograd differentiates by the backward that is written there: "
+            "of the second order its numbers at your own point were judged.",
+        )
     shapes = seeded.shapes
     if shapes is not None:
         shapes = replace(shapes, of={**shapes.of, **{along[n]: s for n, s in shapes.of.items() if n in along}})
-    return [replace(problem, shapes=shapes, labels={n: f"{n} (second order)" for n in wrt})]
+    return [replace(problem, shapes=shapes, labels={n: f"{n} (second order)" for n in wrt}, notes=notes)]
 
 
 def _by_torch_twice(
     setting: _Setting, seeded: _Seeded, seeds: Mapping[str, Any], mine: Mapping[str, np.ndarray]
-) -> None:
-    """Autograd, differentiating backward itself, must get what was read of it."""
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Autograd, differentiating backward itself, must get what was read of it.  Where it does not, because other
+    Functions are called there, what it gets, and their names."""
     custom = setting.custom
     try:
-        found = custom.by_torch_twice(setting.arguments.values, seeded.cotangents, seeds, setting.dtypes)
+        found, called = custom.by_torch_twice(setting.arguments.values, seeded.cotangents, seeds, setting.dtypes)
     except SymgradError:
         raise
     except Exception as error:
@@ -377,11 +389,14 @@ def _by_torch_twice(
         ) from error
     for name, g in found.items():
         if name in mine and not nearly_equal(mine[name].astype(g.dtype), g, _nearness(setting)):
+            if called:
+                return found, called
             raise ReplayMismatch(
                 f"what was read of {custom.name}.backward does not give the second derivative for {name} that autograd "
                 "computes.",
                 instead="This is a fault of symgrad: no verdict is given. Ask for order=1.",
             )
+    return {}, []
 
 
 def _like(run: FunctionRun, step: int, rng: np.random.Generator) -> np.ndarray:
@@ -395,17 +410,17 @@ def _with_outputs(setting: _Setting, named: Mapping[str, str], cotangents: Mappi
     shapes = setting.shapes
     if shapes is None:
         return None
-    sizes = Sizes.of(shapes.names, shapes.fixed, least=max(3, shapes.least))
-    rng = np.random.default_rng((setting.asked.seed, 7))
-    found: dict[str, list[tuple[int, ...]]] = {n: [] for n in named.values()}
-    for run in sizes.runs:
-        point = {**setting.inputs.point, **{n: draw(shape, rng) for n, shape in shapes.at(run).items()}}
+    any_sizes = Sizes.of(shapes.names, shapes.fixed, least=max(3, shapes.least))
+    own = shapes.own()
+    multiples = [{n: v * (1 if n in shapes.fixed else k) for n, v in own.items()} for k in (1, 2, 3)]
+    for sizes in (any_sizes, Sizes(shapes.names, tuple(multiples))):  # it may run at multiples of a block only
         try:
-            _, out = find_point(setting.forward, replace(setting.inputs, point=point), setting.dtypes, 0)
-        except UserCodeFailed:  # it runs at some sizes only, such as multiples of a block: claims are about those
-            return replace(shapes, of={**shapes.of, **{n: np.shape(v) for n, v in cotangents.items()}})
-        for output, i in out.program.outputs.items():
-            found[named[output]].append(out.program.shape(i))
+            found = _lengths_met(setting, shapes, named, sizes)
+            break
+        except UserCodeFailed:
+            continue
+    else:
+        return replace(shapes, of={**shapes.of, **{n: np.shape(v) for n, v in cotangents.items()}})
     of = dict(shapes.of)
     for n, lengths in found.items():
         try:
@@ -416,6 +431,20 @@ def _with_outputs(setting: _Setting, named: Mapping[str, str], cotangents: Mappi
                 instead="Pass shapes of numbers: the claims are then about these.",
             ) from None
     return replace(shapes, of=of)
+
+
+def _lengths_met(
+    setting: _Setting, shapes: Shapes, named: Mapping[str, str], sizes: Sizes
+) -> dict[str, list[tuple[int, ...]]]:
+    """The shapes of the outputs at some sizes, by their cotangents' names.  Raises what the code raises there."""
+    rng = np.random.default_rng((setting.asked.seed, 7))
+    found: dict[str, list[tuple[int, ...]]] = {n: [] for n in named.values()}
+    for run in sizes.runs:
+        point = {**setting.inputs.point, **{n: draw(shape, rng) for n, shape in shapes.at(run).items()}}
+        _, out = find_point(setting.forward, replace(setting.inputs, point=point), setting.dtypes, 0)
+        for output, i in out.program.outputs.items():
+            found[named[output]].append(out.program.shape(i))
+    return found
 
 
 def _length(sizes: Sizes, numbers: Sequence[int]) -> Any:

@@ -32,7 +32,7 @@ from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.hypotheses import Hypothesis
 from symgrad.lifting.scripts.objectives import weigh
-from symgrad.lifting.scripts.pairs import Told
+from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, Told
 from symgrad.lifting.scripts.roles import (
     AS_TOLD,
     BESIDE,
@@ -219,10 +219,18 @@ def _answer_of(
     asked = tuple(options.names) if options.wrt is not None else None
     if not first.trace.calls and not (first.trace.leaves and output is not None):
         return answer(*_of_outputs(_weighed(script, Told(output, asked, gradients)), options))
-    several = outputs(first.trace) if (output, asked, gradients) == (None, None, None) else {}
-    if len(several) > 1:
-        return _of_several(script, first, options, [n for n, call in several.items() if call.name == n])
     find = partial(find_roles, output=output, wrt=asked, gradients=gradients)
+    if (output, asked, gradients) == (None, None, None):
+        several = outputs(first.trace)
+        named = [n for n, call in several.items() if call.name == n]
+        if len(several) > 1 and (said := _of_several(script, first, options, named)) is not None:
+            return said
+        try:
+            find(first)
+        except BadInput:
+            if (said := _apart_from_autograd(script, options)) is not None:
+                return said
+            raise
 
     def asked_of(given: Mapping[Key, Given]) -> list[Problem]:
         run = script.run(given=given) if given else first
@@ -242,8 +250,19 @@ def _answer_of(
     return answer(*problems, findings=findings)
 
 
-def _of_several(script: Script, first: ScriptRun, options: Asked, names: Sequence[str]) -> Report:
-    """What is said where several outputs are differentiated: of each that something is meant as a gradient of."""
+def _apart_from_autograd(script: Script, options: Asked) -> Report | None:
+    """What is said of a gradient that has nothing to do with what the script asks autograd: an engine of its own, an
+    update in NumPy, a difference quotient; None where there is none."""
+    with contextlib.suppress(SymgradError):
+        found = _weighed(script, NOTHING)
+        if any(d.why in PRIMARY for execution in found for d in execution.roles.derivations):
+            return answer(*_of_outputs(found, options))
+    return None
+
+
+def _of_several(script: Script, first: ScriptRun, options: Asked, names: Sequence[str]) -> Report | None:
+    """What is said where several outputs are differentiated: of each that something is meant as a gradient of; None
+    where nothing is."""
     if first.trace.applied:  # one of them is what the other is compared with
         return _of_functions(script, first.trace.applied[:1], options)
     problems, given = [], origins(first)
@@ -255,7 +274,7 @@ def _of_several(script: Script, first: ScriptRun, options: Asked, names: Sequenc
             if roles.derivations:
                 problems.append(Execution(script, given, find, first.trace.bound_values, run, roles))
     if not problems:
-        find_roles(first)  # it says what to add
+        return None
     return answer(*_of_outputs(problems, options))
 
 

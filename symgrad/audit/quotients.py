@@ -8,7 +8,7 @@ estimate is made, and nothing here uses the rest of the package.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,7 @@ def one_sided(along: Line, size: float, order: int, side: int) -> Estimate:
     return _extrapolated(along, size, order, weights, 2)
 
 
-def _extrapolated(along: Line, size: float, order: int, weights: dict[int, float], ratio: int) -> Estimate:
+def _extrapolated(along: Line, size: float, order: int, weights: Mapping[int, float], ratio: int) -> Estimate:
     """The entry of Richardson's table that differs least from the entries that it is made of."""
     best, above = NONE, []
     start = max(size, 1.0)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import sympy as sp
 
 from symgrad.checking.comparison import Branch, Pair, PointComparison, branch_of, compare_at
 from symgrad.checking.exploration import Findings, clear, explore_points
@@ -26,13 +27,15 @@ from symgrad.checking.size_theorems import named_lengths
 from symgrad.checking.verdicts import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
 from symgrad.errors import SymgradError
 from symgrad.indices.equality import prove_equal
-from symgrad.indices.sizes import Sizes, Unread
+from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import STEP
 from symgrad.lifting.formulas import Formula
+from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
 
 _BRANCHES = 8  # of the code, on each of which a reading is held against what was computed
+_BLOCK, _BLOCKS = 64, 4  # the longest block whose multiples are asked about, and how many lengths of blocks are tried
 _WINDOW = 9  # what a code that runs from some size on runs at
 _BESIDE = 24  # assignments of sizes beside the numbers in the code at which a reading is held against it
 _LARGEST = 1 << 13  # entries of an input there
@@ -57,12 +60,13 @@ def judge_all_sizes(problem: Problem, found: Findings) -> AllSizes | None:
         if isinstance(error, SymgradError):
             raise
         proved, forms, why = {}, {}, dict.fromkeys(found.verdicts, f"by a fault of symgrad: {error!r}")
+    right = [n for n, v in found.verdicts.items() if isinstance(v, (Proved, Agrees))]
+    proved |= _in_blocks(problem, found, shapes, [n for n in right if n not in proved or proved[n].at])
     for name, for_all in proved.items():
         verdict = found.verdicts[name]
         proofs, domain = (verdict.proofs, verdict.domain) if isinstance(verdict, Proved) else ((), ())
         found.verdicts[name] = Proved(proofs, domain, for_all)
-    whole = {n for n, for_all in proved.items() if not for_all.at}
-    rest = [n for n, v in found.verdicts.items() if n not in whole and isinstance(v, (Proved, Agrees))]
+    rest = [n for n in right if n not in proved or not proved[n].is_whole]
     looked = _evidence(problem, found, shapes, rest) if rest else ()
     return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed), looked, {n: why[n] for n in rest}, forms)
 
@@ -134,6 +138,38 @@ def _prove(
     return proved, forms, why
 
 
+def _in_blocks(problem: Problem, found: Findings, shapes: Shapes, names: Sequence[str]) -> dict[str, ForAll]:
+    """The claims, of these ``names``, that hold for all multiples of a number that the code writes."""
+    proved: dict[str, ForAll] = {}
+    if branches_on(found.own.program, problem.inputs.free):  # the other branches were not read at these sizes
+        return proved
+    lengths = [n for n in _numbers(found) if n <= _BLOCK][:_BLOCKS]
+    for size, block in itertools.product(shapes.free, lengths):
+        open_ = [n for n in names if n not in proved]
+        if not open_:
+            break
+        blocks = size_symbol(f"{size}/{block}")
+        given = {size: block * blocks, size_symbol(size): block * blocks}
+        of = {n: tuple(given.get(e, e) if isinstance(e, str) else sp.sympify(e).xreplace(given) for e in shape)
+              for n, shape in shapes.of.items()}  # fmt: skip
+        there = Shapes(of, tuple(blocks.name if n == size else n for n in shapes.names), shapes.fixed)
+        try:
+            asked = replace(resized(problem, there, there.own()), shapes=there)
+            assert asked.first is not None
+            own = branch_of(*asked.first, asked.wrt, asked.order)
+            seen = Findings(own, compare_at(own, asked.inputs.point, asked.inputs.free), [own])
+            seen.verdicts |= {n: found.verdicts[n] for n in open_}
+            for_blocks, _, _ = _prove(asked, seen, there, {})
+        except SymgradError:  # it does not run at whole blocks either
+            continue
+        for name, for_all in for_blocks.items():
+            if not for_all.at:
+                sizes = tuple(size if n == blocks.name else n for n in for_all.sizes)
+                least = 1 if for_all.least == 1 else block * for_all.least
+                proved[name] = replace(for_all, sizes=sizes, least=least, blocks={size: block})
+    return proved
+
+
 def _rank(found: Findings) -> int:
     """The most axes that a tensor on the way has."""
     return max(sum(n > 1 for n in step.shape) for step in found.own.program.steps)
@@ -184,8 +220,7 @@ def _on_every_branch(found: Findings, shapes: Shapes, name: str, reading: Readin
 def _beside(found: Findings, shapes: Shapes, sizes: Sizes | None = None) -> list[dict[str, int]]:
     """Sizes beside the whole numbers that the code writes, their doubles, halves and roots: where they are compared
     with a size, the code goes another way there.  Those in ``sizes`` were read already."""
-    numbers = sorted({abs(n) for run in (found.own.model_run, found.own.hand_run) for n in run.numbers} - {0, 1})
-    near = [m for n in numbers for m in (n, n + 1, n - 1, 2 * n, n // 2, math.isqrt(n))]
+    near = [m for n in _numbers(found) for m in (n, n + 1, n - 1, 2 * n, n // 2, math.isqrt(n))]
     own, out = shapes.own(), []
     known = [own, *(sizes.runs if sizes is not None else ())]
     for m in dict.fromkeys(m for m in near if m >= shapes.least):
@@ -196,6 +231,11 @@ def _beside(found: Findings, shapes: Shapes, sizes: Sizes | None = None) -> list
                 out.append(there)
                 known.append(there)
     return out[:_BESIDE]
+
+
+def _numbers(found: Findings) -> list[int]:
+    """The whole numbers that the code writes, without 0 and 1."""
+    return sorted({abs(n) for run in (found.own.model_run, found.own.hand_run) for n in run.numbers} - {0, 1})
 
 
 def _sizes_told(assignments: Sequence[Mapping[str, int]]) -> str:

@@ -52,7 +52,7 @@ from symgrad.problem.point_search import (
     value_at,
 )
 from symgrad.problem.question import Problem
-from symgrad.problem.sampling import draw
+from symgrad.problem.sampling import draw, rounded
 from symgrad.program.program import WHOLE, Decided, Guard, Program
 
 _CROSSINGS = 48  # runs of the code that look for the other side of a choice
@@ -65,7 +65,9 @@ _EACH = 24  # runs for one outcome
 _SWEPT = 8  # runs for a decision that may come out in ways without an end
 _WALK = 8  # steps across an edge that led to other branches
 _TURNS = 24  # numbers of turns that are sought
-_USES = 48  # runs that look for the use of values that no claim was made of
+_BITS = 24  # of numbers between two others
+_USES = 128  # runs that look for the use of values that no claim was made of; most of them end there
+_LEAST_USES = 64
 _POINTS = 64  # that a question asks for, where nothing else is said
 _LEAST = 4  # runs of each kind, where it asks for fewer
 _LEAST_FORKS = 12  # of those that look between two thresholds
@@ -147,13 +149,13 @@ def _seek_turns(problem: Problem, found: Findings) -> None:
 def _seek_uses(problem: Problem, found: Findings) -> None:
     """Look where lines that ran, and had no say in any claim, have one."""
     tried: set[Any] = set()
-    budget = max(_EACH, int(_USES * min(1.0, problem.points / _POINTS) * problem.effort))
+    budget = max(_LEAST_USES, int(_USES * min(1.0, problem.points / _POINTS) * problem.effort))
     while budget > 0 and _may_differ(found):
         idle = next((i for i in idle_values(inside_looks(found)) if i.place not in tried), None)
         if idle is None:
             return
         tried.add(idle.place)
-        for point in itertools.islice(_points_of_use(problem, idle), min(_EACH, budget)):
+        for point in itertools.islice(_points_of_use(problem, idle), min(_LEAST_USES, budget)):
             budget -= 1
             settled = problem.inputs.settled(point)
             there = None if settled is None else rerun(problem, found, settled)
@@ -164,16 +166,29 @@ def _seek_uses(problem: Problem, found: Findings) -> None:
 
 
 def _points_of_use(problem: Problem, idle: Idle) -> Iterator[dict[str, Any]]:
-    """Points at which an idle value may be used: with some inputs as where its line ran and others as where another
-    value was used, and across each choice where it was not used."""
-    free, rng = problem.inputs.free, np.random.default_rng((problem.seed, 9))
+    """Points at which an idle value may be used: with each input as where its line ran, as where another value was
+    used, or between the two; and across each choice where it was not used."""
     points = [look[1].point for look in (*idle.unused, *idle.used)]
-    drawn = dict.fromkeys(map(tuple, rng.integers(0, len(points), (_EACH, len(free))).tolist()))
-    mixed = ({**points[0], **{n: points[k][n] for n, k in zip(free, of, strict=True)}} for of in drawn)
-    turned_round = (target.points(problem) for target in _turned_round(idle.unused, free))
+    turned_round = (target.points(problem) for target in _turned_round(idle.unused, problem.inputs.free))
     across = itertools.chain.from_iterable(itertools.islice(p, 2) for p in turned_round)
-    for some in itertools.zip_longest(mixed, itertools.chain(across, _wide_points(problem, points[0], free))):
+    wide = _wide_points(problem, points[0], problem.inputs.free)
+    for some in itertools.zip_longest(_mixed(problem, points), itertools.chain(across, wide)):
         yield from (p for p in some if p is not None)
+
+
+def _mixed(problem: Problem, points: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Points whose inputs are those of two others, or between them; each once."""
+    rng, seen = np.random.default_rng((problem.seed, 9)), set[bytes]()
+    for _ in range(_LEAST_USES):
+        mixed = dict(points[0])
+        for n in problem.inputs.free:
+            a, b = (np.asarray(points[k][n]) for k in rng.integers(0, len(points), 2))
+            between = rounded(a + rng.uniform() * (b - a), _BITS) if a.dtype.kind == "f" else a
+            mixed[n] = between if rng.integers(2) else a
+        key = b"".join(np.asarray(mixed[n]).tobytes() for n in problem.inputs.free)
+        if key not in seen:
+            seen.add(key)
+            yield mixed
 
 
 def _seek_numbers(problem: Problem, found: Findings) -> None:

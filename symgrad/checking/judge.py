@@ -348,6 +348,13 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
                 f"from whoever sees the numbers alone{'' if problem.opaque else ': pass the code'}.",
                 ("rounding",),
             )
+        elif result.doubt:
+            found.verdicts[pair.name] = Undecided(
+                f"a number is off by {result.doubt:.2g} of its value, which is more than computing the derivative in "
+                f"{result.dtype} accounts for, and less than a way that loses digits may lose"
+                f"{'' if problem.opaque else ': pass the code'}.",
+                ("rounding",),
+            )
         elif not result.decided:
             found.verdicts[pair.name] = Undecided("too many numbers differ by more than a few ulps.", ("rounding",))
         else:

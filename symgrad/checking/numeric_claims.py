@@ -32,13 +32,16 @@ from symgrad.rounding.running_bounds import error_bounds
 _ENTRIES = 64  # whose condition is computed, the most suspicious first
 _WORK = 200_000  # entries of all steps for which running bounds are computed
 COARSEST = 0.125  # of a value: agreement to less than this is none
+_SHOWN = 2.0**-7  # of a value: a difference below this tells nothing against numbers
+_UNITS = 3  # of rounding, by which numbers may be off beside what the derivative's own steps lose
 _EXACT = 3  # decimals of fewer digits were not rounded
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
     """Numbers beside the truth: the largest relative difference that rounding may hide; and, where some entry is
-    further off than that, this entry, its difference and what rounding accounts for, and all such entries.
+    further off than that, this entry, its difference and what rounding accounts for, and all such entries.  ``doubt``
+    is the largest relative difference that computing the derivative by its own steps does not account for, or 0.
 
     ``faint`` entries of an array, fewer than one in eight, are so near zero that rounding may hide more than an eighth
     of each; the resolution is that of the others.
@@ -52,6 +55,7 @@ class Measured:
     dtype: str
     decided: bool = True
     wrong: np.ndarray | None = None
+    doubt: float = 0.0
 
 
 def is_number(program: Program, i: int) -> bool:
@@ -118,7 +122,24 @@ def measure(
         off[order] = ~(far[order] <= allowed[order])
         off = off.reshape(pair.shape)
         return Measured(resolution, faint, worst, float(far[worst]), float(allowed[worst]), dtype, wrong=off)
-    return Measured(resolution, faint, None, 0.0, 0.0, dtype, decided=len(order) <= _ENTRIES)
+    doubt = _doubt(branch.program, tensors, pair.exact, kind, far, scale) if not limits else 0.0
+    return Measured(resolution, faint, None, 0.0, 0.0, dtype, decided=len(order) <= _ENTRIES, doubt=doubt)
+
+
+def _doubt(
+    program: Program, tensors: Mapping[str, torch.Tensor], step: int, kind: torch.dtype, far: np.ndarray, scale: Any
+) -> float:
+    """The largest relative difference, of those that show, that neither the running bound of the derivative's own
+    steps nor a few units of its condition account for."""
+    shown = np.nonzero(far > _SHOWN * scale)[0]
+    shown = shown[np.argsort(-far[shown] / np.maximum(scale[shown], 1e-300))][:_ENTRIES]
+    if not shown.size:
+        return 0.0
+    running = _running(program, tensors, step, kind)[shown]
+    reachable = condition(program, tensors, step, entries=shown.tolist()).numpy()
+    units = _UNITS * FORMATS[kind].unit * np.maximum(scale[shown], reachable)
+    odd = shown[(running > 0) & ~(far[shown] <= 2 * running + units)]
+    return float(np.max(far[odd] / np.maximum(scale[odd], 1e-300), initial=0.0))
 
 
 def _shortcuts(branch: Branch, tensors: Mapping[str, torch.Tensor]) -> float:

@@ -64,7 +64,8 @@ class ForAll:
     ``literals`` are the numbers in the code that were read as a size, by its name; ``read_at`` says at which sizes the
     code was read; ``facts`` are the declared constraints that the proof uses, in words; ``ties`` says that the code
     compares values, and that the proof is for points where none of these comparisons is a tie.  ``at`` are other sizes
-    that have names, for whose own values alone the proof is.
+    that have names, for whose own values alone the proof is.  ``blocks`` are sizes whose multiples alone it is for: the
+    length of a block, by the name of the size; the proof speaks of their numbers, which it calls ``n/8``.
     """
 
     sizes: tuple[str, ...]
@@ -75,6 +76,12 @@ class ForAll:
     facts: tuple[str, ...] = ()
     ties: bool = False
     at: Mapping[str, int] = field(default_factory=dict)
+    blocks: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left open about sizes."""
+        return not self.at and not self.blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +178,11 @@ class Refuted:
     only: str | None = None
     limit: tuple[str, str] | None = None
     kind: Kind = "refuted"
+
+    @property
+    def is_excused(self) -> bool:
+        """Whether it is right for what may be meant: under a constraint, for the given data, or in a limit."""
+        return bool((self.true_if and self.is_meant) or self.only or self.limit)
 
     def __str__(self) -> str:
         return f"refuted: {self.witness}"

@@ -28,7 +28,7 @@ from symgrad.diagnosis.other_functions import Owner, whose_gradient, without_det
 from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
 from symgrad.diagnosis.repair import judged_right, lengths_last, propose, repair, repairs_of
 from symgrad.diagnosis.source_code import code_of
-from symgrad.diagnosis.steps import Diagnosis, diagnose
+from symgrad.diagnosis.steps import Diagnosis, diagnose, is_permuted
 from symgrad.diagnosis.structural_edits import structure
 from symgrad.diagnosis.trials import Place, Trials, names_of, outcome, trials_of
 from symgrad.problem.question import Problem
@@ -97,7 +97,7 @@ class Cures:
         if not search.found and (together := _covering(search)) is None:
             search.take(_in_order([by_running(s, _CHEAP, 9) for s in self.likely]), _SHARES[2])
             if not search.found:
-                together = _covering(search, suspects) or _alike(search, suspects)
+                together = _covering(search, suspects, self.statements) or _alike(search, suspects)
                 together = together or _in_another_order(search, suspects, self.statements) or _twice(search, suspects)
         return [together] if together is not None else [Cure((r,)) for r in search.best]
 
@@ -150,7 +150,7 @@ class _Search:
         return outcome(self.trials, [(r.place, r.edit.text) for r in remedies], right)
 
 
-def _covering(search: _Search, suspects: Sequence[Suspect] = ()) -> Cure | None:
+def _covering(search: _Search, suspects: Sequence[Suspect] = (), statements: Sequence[Remedy] = ()) -> Cure | None:
     """Remedies that each put some outputs right and together all; the rest is looked for with those found in place."""
     chosen: list[Remedy] = []
     right = search.good
@@ -163,16 +163,22 @@ def _covering(search: _Search, suspects: Sequence[Suspect] = ()) -> Cure | None:
             right = now
         if right == search.names:
             return Cure(tuple(sorted(chosen, key=lambda c: c.place.line)))
-    return _completed(search, suspects, chosen, right) if chosen else None
+    return _completed(search, suspects, statements, chosen, right) if chosen else None
 
 
 def _completed(
-    search: _Search, suspects: Sequence[Suspect], chosen: Sequence[Remedy], right: frozenset[str]
+    search: _Search,
+    suspects: Sequence[Suspect],
+    statements: Sequence[Remedy],
+    chosen: Sequence[Remedy],
+    right: frozenset[str],
 ) -> Cure | None:
     """Remedies with one more, at another place, that puts right what they leave."""
     others = [s for s in suspects if not any(_overlap(s.place, c.place) for c in chosen)]
+    beside = [r for r in statements if not any(_overlap(r.place, c.place) for c in chosen)]
     tries = itertools.chain(
-        _in_order([by_running(s, 0, _CHEAP) for s in others]), _in_order([by_running(s, _CHEAP, 9) for s in others])
+        _in_order([*(by_running(s, 0, _CHEAP) for s in others), beside]),
+        _in_order([by_running(s, _CHEAP, 9) for s in others]),
     )
     for r in tries:
         if search.trials.runs >= _SHARES[3] * search.trials.most:
@@ -316,6 +322,10 @@ def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] |
     diagnosis = diagnose(problem, findings, words)
     if (owner := without_detach(problem, findings)) is not None:
         return _belonging(Accusation(diagnosis.steps, (), (), None), owner)
+    if is_permuted(diagnosis.derivation):
+        found = _blamed(problem, diagnosis, _searches(problem, findings, diagnosis))
+        if found is not None:
+            return found
     proposals = propose(problem, findings, diagnosis)
     mine = Accusation(diagnosis.steps, diagnosis.wrong_steps, (), None)
     if all(p.edits for p in proposals) and sum(p.edits[0].cost for p in proposals) <= PLAIN * len(proposals):

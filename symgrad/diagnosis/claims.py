@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from symgrad.diagnosis.truth_table import Entry, Table
 from symgrad.errors import BadInput
@@ -222,6 +222,7 @@ class Names:
     output: int
     inputs: Mapping[str, int]
     own: frozenset[str]  # the names that the model itself binds
+    arguments: Mapping[int, int] = field(default_factory=dict)  # of each activation, what it is a function of
 
 
 def asked_for(name: str, names: Names, word: str | None = None) -> tuple[list[tuple[int, int]], float]:
@@ -294,6 +295,8 @@ def meaning_of(
     for o, w in pairs:
         whole += table.get("final", o, w) + table.get("adjoint", o, w)
         parts += table.get("part", o, w)
+        if o == names.output and w in names.arguments:  # a gate's gradient is often that of what its sigmoid is of
+            parts += table.get("adjoint", o, names.arguments[w])
         whole += table.get("tangent", o, w) + table.get("local", o, w) + table.get("jacobian", o, w)
         if o == names.output:  # `df` in a pass forward is df by the input
             for i in names.inputs.values():
@@ -350,10 +353,12 @@ def phrase(entry: Entry, called: Mapping[int, str], output: int) -> str:
 
 
 def called_by(names: Names, program: Program) -> dict[int, str]:
-    """What to call each step of the model: its name, with a number where the name is bound several times."""
+    """What to call each step of the model: its name in the user's code, with a number where it is bound several
+    times."""
     found: dict[int, str] = {}
+    written = {*program.inputs, *(b.name for b in program.bindings)}
     for name, steps in names.steps.items():
-        for k, i in enumerate(steps):
+        for k, i in enumerate(steps if name in written else ()):
             found.setdefault(i, name if len(steps) == 1 else f"{name}[{k}]")
     for i, name in list(found.items()):
         if program.steps[i].op == "name":  # its value has the name, whichever step holds it

@@ -28,7 +28,7 @@ from symgrad.diagnosis.claims import (
     read_name,
     squashed,
 )
-from symgrad.diagnosis.truth_table import Entry, Table, ask, tabulate
+from symgrad.diagnosis.truth_table import Entry, Table, argument_of, ask, tabulate
 from symgrad.diagnosis.value_matching import Index, entries_of
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary
@@ -291,7 +291,9 @@ def _with_aliases(branch: Branch, names: Names, lines: Mapping[int, Line], value
         if found and taken.setdefault(found[-1], line.name) == line.name:  # a second name is rather a slip
             steps.setdefault(line.name, []).append(found[-1])
     _before_activation(program, steps)
-    return Names(steps, names.output, names.inputs, names.own)
+    arguments = {i: argument_of(program, i) for found in steps.values() for i in found}
+    arguments = {i: a for i, a in arguments.items() if a != i and program.steps[a].op != "input"}
+    return Names(steps, names.output, names.inputs, names.own, arguments)
 
 
 _ACTIVATIONS = frozenset("tanh sigmoid relu exp softplus gelu erf sin cos log sqrt softmax".split())

@@ -26,17 +26,16 @@ from symgrad.diagnosis.bench import HOLE, Bench, Edit, as_array, uses_tensors
 from symgrad.diagnosis.candidates import Atom, functions_of, loose, wrapped
 from symgrad.diagnosis.claims import is_derivative_like
 from symgrad.diagnosis.expression_text import (
+    Hole,
     Text,
     after_sign,
     array_pairs,
     factor,
     factor_after,
+    holes_of,
     is_sum,
-    joined,
     numbered,
-    parts_of,
     places_in,
-    sub_values,
 )
 from symgrad.diagnosis.needs import missing_products
 from symgrad.diagnosis.scope import same
@@ -52,8 +51,12 @@ from symgrad.diagnosis.structural_edits import structure
 # other code is tried atom by atom, within a budget.
 
 _WITHIN = 16  # names that are multiplied for a part of a line
+_INNER = 6  # parts of a line in which a term may be missing
 _MOST_PAIRS = 60  # atoms that are multiplied with one another
-_IDLE = re.compile(r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(?![\w.])")  # says nothing
+_IDLE = re.compile(
+    r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(?![\w.])|\* ?(?P<n>\w+) ?/ ?(?P=n)(?![\w.(\[])"
+)  # says nothing
+_ATTRIBUTE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _DECIMAL = re.compile(r"(?<![\w.])\d*\.\d*[1-9]\d*(?!\w)")
 _STRANGE = 0.6  # what it costs to write such, or a decimal that is written nowhere
 PLAIN = 1.4  # what an edit costs at most beside which nothing larger is looked for
@@ -61,48 +64,6 @@ _NEXT = 0.75  # what a number for the next one costs
 _KEPT = 24  # edits of a line that are tried where data were moved
 _FAR = 1e-7  # a filter, not a verdict
 _MOST_ENDS = 1500  # edits that are followed to the end of the derivation
-
-
-@dataclass(frozen=True, eq=False)
-class Hole:
-    start: int
-    end: int
-    text: str  # of the sub-expression
-    node: ast.AST
-    depth: int
-    size: int
-    left: str = ""  # what is written before and after what fills the hole
-    right: str = ""
-
-
-def _holes(t: Text) -> Iterator[Hole]:
-    """Every sub-expression, and every part of a chain of factors or terms that is no sub-expression by itself."""
-    for node, depth in sub_values(t.tree):
-        start, end = t.span(node)
-        n = sum(1 for _ in ast.walk(node) if isinstance(_, ast.expr))
-        yield Hole(start, end, t.of(node), node, depth, n)
-        if not isinstance(node, ast.BinOp):
-            continue
-        for ops, sums in (((ast.Mult, ast.Div), False), ((ast.Add, ast.Sub), True)):
-            parts = parts_of(node, ops) if isinstance(node.op, ops) else []
-            if not 3 <= len(parts) <= 6:
-                continue
-            for i, j in itertools.combinations(range(len(parts)), 2):
-                taken = [parts[i], parts[j]]
-                if (i, j) == (0, 1):
-                    continue  # a sub-expression already
-                text = joined(t, taken, sums)
-                rest = joined(t, [p for k, p in enumerate(parts) if k not in (i, j)], sums)
-                if text is None or rest is None:
-                    continue
-                left = f"{rest} {'+' if sums else '*'} "
-                if not sums and _is_sum_text(rest):
-                    left = f"({rest}) * "
-                yield Hole(start, end, text, ast.parse(f"({text}\n)", mode="eval").body, depth + 1, 4, left)
-
-
-def _is_sum_text(text: str) -> bool:
-    return is_sum(ast.parse(f"({text}\n)", mode="eval").body)
 
 
 _COMBINE: tuple[tuple[str, str, float, Callable[[Any, Any], Any]], ...] = (
@@ -121,8 +82,8 @@ _APPLY: tuple[tuple[str, str, float, Callable[[Any], Any]], ...] = (
     ("reciprocal", "1 / {h}", 1.1, lambda h: 1 / h),
     ("constant factor", "2 * {h}", 1.05, lambda h: 2 * h),
     ("root", "{h}**0.5", 1.4, lambda h: h**0.5),
-    ("count", "{h} - 1", 1.3, lambda h: h - 1),
-    ("count", "{h} + 1", 1.35, lambda h: h + 1),
+    ("term", "{T} - 1", 1.3, lambda h: h - 1),
+    ("term", "{T} + 1", 1.35, lambda h: h + 1),
 )
 
 
@@ -131,7 +92,7 @@ Ready = Sequence[tuple[Hole, Any, Any]]  # a hole, the compiled expression aroun
 
 def ready_holes(t: Text, bench: Bench) -> Ready:
     ready = []
-    for hole in _holes(t):
+    for hole in holes_of(t):
         try:
             value = bench.values(hole.text)
             template = t.text[: hole.start] + f"({hole.left}({HOLE}){hole.right})" + t.text[hole.end :]
@@ -178,8 +139,19 @@ def large(
     for hole, code, value in holes:
         yield from _two_by_two(t, bench, hole, code, value, names)
     if not bench.accepts:
+        every = [*atoms, *pieces, *functions]
         size = sum(1 for _ in ast.walk(t.tree) if isinstance(_, ast.expr))
-        yield from missing_products(bench, t.text, size, [*atoms, *pieces, *functions])
+        yield from missing_products(bench, t.text, size, every)
+        for hole, code, value in [r for r in holes if r[0].depth and _may_lack_a_term(r[0])][:_INNER]:
+            goals = [_goal_of(bench, code, value, k) for k in range(len(bench.wanted))]
+            if all(g is not None for g in goals):
+                write = functools.partial(_write, t, hole)
+                yield from missing_products(bench, hole.text, hole.size, atoms, goals, write)  # type: ignore[arg-type]
+
+
+def _may_lack_a_term(hole: Hole) -> bool:
+    """Whether a part of a line is an array that stands in a product: a sum in brackets, or what may become one."""
+    return is_sum(hole.node) or isinstance(hole.node, ast.Name)
 
 
 def _ones(t: Text, bench: Bench, holes: Ready, atoms: Sequence[Atom], kinds: Sequence[str]) -> Iterator[Edit]:
@@ -211,7 +183,8 @@ def _applied(form: str, hole: Hole) -> str:
         return f"-{hole.text}" if not hole.text.startswith("-") else f"-({hole.text})"
     if form.startswith("2 *"):
         return numbered(hole.text, Fraction(2))
-    return form.format(h=wrapped(hole.text), H=after_sign(hole.text, "-"))
+    first = hole.text if isinstance(hole.node, ast.BinOp) else wrapped(hole.text)
+    return form.format(h=wrapped(hole.text), H=after_sign(hole.text, "-"), T=first)
 
 
 def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
@@ -412,16 +385,16 @@ def _two_by_two(t: Text, bench: Bench, hole: Hole, code: Any, h: Any, names: Seq
                 yield Edit(_write(t, hole, new), hole.text, new, "replace", a.cost + b.cost + 0.1, "product")
 
 
-def _goal_of(bench: Bench, code: Any, h: Any) -> np.ndarray | None:
+def _goal_of(bench: Bench, code: Any, h: Any, k: int = 0) -> np.ndarray | None:
     """What a part of the line has to be, where the line is entry by entry a multiple of it and something more."""
-    here, wanted = as_array(h[0]), bench.wanted[0] if bench.wanted else None
+    here, wanted = as_array(h[k]), bench.wanted[k] if bench.wanted else None
     if wanted is None or here.dtype.kind != "f" or bench.accepts:
         return None
     try:
         with np.errstate(all="ignore"):
             some = np.random.default_rng(0).uniform(1, 2, here.shape)
-            at = torch.as_tensor(some) if isinstance(h[0], torch.Tensor) else some
-            none, once, other = (as_array(bench.run(code, 0, k * h[0])) for k in (0, 1, at))
+            at = torch.as_tensor(some) if isinstance(h[k], torch.Tensor) else some
+            none, once, other = (as_array(bench.run(code, k, by * h[k])) for by in (0, 1, at))
             goal = here + (wanted - once) / ((once - none) / here)
             linear = once.shape == wanted.shape == goal.shape and same(other - none, some * (once - none))
     except Exception:  # of other shapes, undefined, no number
@@ -486,6 +459,8 @@ def is_idle(new: str, old: str) -> bool:
 
     >>> is_idle("a * 1.0 - b", "a * (1.0 - b)"), is_idle("a - 1 * b", "1 * b"), is_idle("a**1.5", "a")
     (True, False, False)
+    >>> is_idle("a * n / n", "a * n"), is_idle("a * n / n2", "a * n")
+    (True, False)
     """
     return len(_IDLE.findall(new)) > len(_IDLE.findall(old))
 
@@ -506,7 +481,7 @@ def every(text: str, bench: Bench, atoms: Sequence[Atom]) -> list[Draft]:
     found = [Draft(e.cost, lambda e=e: e) for e in renamed(t, atoms)]
     for cost, kind, start, end, new in structure(t, bench):
         found.append(Draft(cost, functools.partial(_restructured, t, cost, kind, start, end, new)))
-    for hole in _holes(t):
+    for hole in holes_of(t):
         for kind, form, cost, _ in _APPLY:
             dear = cost + (0.2 if hole.depth else 0.0)
             found.append(Draft(dear, functools.partial(_applied_draft, t, hole, kind, form, dear)))
@@ -565,15 +540,16 @@ def _canonical(text: str) -> str:
 def renamed(t: Text, atoms: Sequence[Atom]) -> Iterator[Edit]:
     """Another name in all the places of a name or a number that stands several times."""
     spans: dict[str, list[tuple[int, int]]] = {}
-    for node in ast.walk(t.tree):
-        if isinstance(node, ast.Name):
-            spans.setdefault(node.id, []).append(t.span(node))
-        elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    called = {id(n.func) for n in ast.walk(t.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
+    for node in [n for n in ast.walk(t.tree) if id(n) not in called]:
+        is_number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
+        if is_number or isinstance(node, (ast.Name, ast.Attribute)):
             spans.setdefault(t.of(node), []).append(t.span(node))
     for name, places in spans.items():
-        number = not name.isidentifier()
+        number = name[0].isdigit()
         for atom in atoms if len(places) > 1 else ():
-            if atom.kind in ("name", "size", "derivative") and atom.text != name:
+            is_name = atom.kind in ("name", "size", "derivative") or _ATTRIBUTE.fullmatch(atom.text)
+            if is_name and atom.text != name:
                 new = edited(t.text, [(*at, wrapped(atom.text)) for at in places])
                 like = 0 if number else difflib.SequenceMatcher(None, name, atom.text).ratio()
                 yield Edit(new, name, atom.text, "name", atom.cost + 0.25 - 0.3 * like, atom.kind)

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -165,6 +166,52 @@ def after_sign(text: str, sign: str) -> str:
     if is_sum(node):
         return text if sign == "+" else f"({text})"
     return f"({text})" if isinstance(node, ast.UnaryOp) else text
+
+
+# --------------------------------------------------------------------------------------------------------------- holes
+# Parts of an expression that are taken out, for others to be put in their place.
+
+
+@dataclass(frozen=True, eq=False)
+class Hole:
+    start: int
+    end: int
+    text: str  # of the sub-expression
+    node: ast.expr
+    depth: int
+    size: int
+    left: str = ""  # what is written before and after what fills the hole
+    right: str = ""
+
+
+def holes_of(t: Text) -> Iterator[Hole]:
+    """Every sub-expression, and every part of a chain of factors or terms that is no sub-expression by itself."""
+    for node, depth in sub_values(t.tree):
+        start, end = t.span(node)
+        n = sum(1 for _ in ast.walk(node) if isinstance(_, ast.expr))
+        yield Hole(start, end, t.of(node), node, depth, n)
+        if not isinstance(node, ast.BinOp):
+            continue
+        for ops, sums in (((ast.Mult, ast.Div), False), ((ast.Add, ast.Sub), True)):
+            parts = parts_of(node, ops) if isinstance(node.op, ops) else []
+            if not 3 <= len(parts) <= 6:
+                continue
+            for i, j in itertools.combinations(range(len(parts)), 2):
+                taken = [parts[i], parts[j]]
+                if (i, j) == (0, 1):
+                    continue  # a sub-expression already
+                text = joined(t, taken, sums)
+                rest = joined(t, [p for k, p in enumerate(parts) if k not in (i, j)], sums)
+                if text is None or rest is None:
+                    continue
+                left = f"{rest} {'+' if sums else '*'} "
+                if not sums and _is_sum_text(rest):
+                    left = f"({rest}) * "
+                yield Hole(start, end, text, ast.parse(f"({text}\n)", mode="eval").body, depth + 1, 4, left)
+
+
+def _is_sum_text(text: str) -> bool:
+    return is_sum(ast.parse(f"({text}\n)", mode="eval").body)
 
 
 # ------------------------------------------------------------------------------------------------------------ products

@@ -152,21 +152,14 @@ def _batch_mean(s: Slip) -> str | None:
     is_size = s.edit.of == "size" or extent or re.fullmatch(r"[nNmMB]|batch(_size)?|count", s.brought)
     if not is_size or "/" not in canonical(s.new):
         return None
-    size = _value(s, s.brought)
+    size = s.value_of(s.brought)
+    if size is None and not extent and s.scene is not None:  # an array of that name
+        return None
     told = f", here {size:g}," if size is not None else ""
     n = s.brought
     if s.scene is not None and canonical(s.old) != canonical(s.scene.site.expression.text):  # then it is no loss's
         return f"{_short(s.old)} is {n} times too large{told.rstrip(',')}: a mean passes on 1/{n} of a gradient."
     return f"the loss is a mean over {n}{told} and its gradient carries 1/{n}: {_short(s.old)} is {n} times too large."
-
-
-def _value(s: Slip, text: str) -> float | None:
-    if s.scene is None or not s.scene.envs:
-        return None
-    try:
-        return float(eval(text, scope_of(s.scene, 0)))
-    except Exception:  # a size is told only where it can be computed
-        return None
 
 
 def _degrees(s: Slip) -> str | None:
@@ -274,6 +267,11 @@ def _never_used(s: Slip) -> str | None:
         if s.brought in loaded
         else f"this line lacks {s.brought}, which is computed and then used nowhere: {s.old} becomes {s.new}."
     )
+
+
+def _off_by_one(s: Slip) -> str | None:
+    whole = s.kind == "count" or (s.brought in ("1", "-1") and s.kind == "term" and s.is_of_a_whole_number)
+    return f"the number is off by one: {s.new}, not {s.old}." if whole else None
 
 
 def _missing_path(s: Slip) -> str | None:
@@ -472,7 +470,8 @@ def _axis(s: Slip) -> str | None:
         return None
     called = re.findall(r"\b(sum|mean|log_softmax|softmax|cumsum|max|amax)\(", s.new if "(" in s.new else s.edit.text)
     what = f"the {called[0].replace('amax', 'max')}" if len(set(called)) == 1 else "it"
-    return f"{what} runs over the wrong axis: {s.old} becomes {s.new}."
+    all_axes = "sum(" in s.old and not re.search(r"axis|dim|[(,] ?-?\d", s.old)
+    return f"{what} runs over {'all axes' if all_axes else 'the wrong axis'}: {s.old} becomes {s.new}."
 
 
 def _condition(s: Slip) -> str | None:
@@ -527,7 +526,7 @@ ROWS: tuple[Row, ...] = (
     _row("half of a pair", ("symmetric part",), "a matrix and its transpose each give half: {old} becomes {new}."),
     _row("a factor elsewhere", ("factor moved",), "a factor stands at the wrong term: {old} becomes {new}."),
     _row("another part", ("another part",), "this is another part of the array than is meant: it is {new}."),
-    _row("off by one", ("count",), "the number is off by one: {new}, not {old}."),
+    Row("off by one", _off_by_one),
     _row("a flag", ("flag",), "the flag is {new}, not {old}."),
     Row("the value before the activation", _before_activation),
     Row("the value after the activation", _after_activation),

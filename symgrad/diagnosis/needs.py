@@ -8,6 +8,7 @@ and an edit of the line can be looked for by its value alone.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,10 +32,12 @@ from symgrad.program.program import Program, Step, interpret
 # shape of the line, so that ``x[:, None]`` and ``x`` are two candidates; the first product of two is kept as a table,
 # and a third factor is looked up by what is left.
 
-_ATOMS = 48  # values that are multiplied with one another
+_ATOMS = 192  # values that are multiplied with one another
 _SUMMED = 14  # values of which products are summed
 _LARGE = 4096  # entries of such a value
 _TRIPLES = 28  # and those of which three are
+_AVERAGED = 10  # arrays of which products are averaged over an axis
+_BESIDE_A_MEAN = 16  # factors of which two stand beside such a mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,39 +63,55 @@ class _Product:
         return numbered(body, n)
 
 
-def missing_products(bench: Bench, line: str, size: int, atoms: Sequence[Atom]) -> Iterator[Edit]:
+def missing_products(
+    bench: Bench,
+    line: str,
+    size: int,
+    atoms: Sequence[Atom],
+    wanted: Sequence[np.ndarray] | None = None,
+    write: Callable[[str], str] = str,
+) -> Iterator[Edit]:
     """Terms and factors that the line lacks, and products that it should be.
 
-    Nothing is told that holds at the samples by its value and not by ``bench``.
+    ``wanted`` is what a part of a line has to be at each sample, where ``line`` is that part, and ``write`` puts
+    another text in its place.  Nothing is told that holds at the samples by its value and not by ``bench``.
     """
     try:
         have = [np.asarray(as_array(v)) for v in bench.values(line)]
     except Exception:
         return
     nothing = line.strip() == "None"
-    if not bench.wanted or any(w.dtype.kind not in "fiu" or not w.size for w in bench.wanted):
+    wanted = bench.wanted if wanted is None else wanted
+    if not wanted or any(w.dtype.kind not in "fiu" or not w.size for w in wanted):
         return
-    want = np.concatenate([w.ravel() for w in bench.wanted]).astype(float)
-    laid = [_laid(h, w.shape) for h, w in zip(have, bench.wanted, strict=True)]
+    want = np.concatenate([w.ravel() for w in wanted]).astype(float)
+    laid = [_laid(h, w.shape) for h, w in zip(have, wanted, strict=True)]
     rests = [("replace", want, 0.12 * size)]
     are_numbers = all(h.dtype.kind in "fiub" for h in have)  # a mapping that is returned is none
     if all(x is not None for x in laid) and are_numbers and not nothing:
         mine = np.concatenate([x.ravel() for x in laid if x is not None]).astype(float)
         with np.errstate(all="ignore"):
             rests += [("term", want - mine, 0.7), ("factor", want / mine, 0.55)]
-    factors = _factors(bench, atoms)
+    shapes = [w.shape for w in wanted]
+    factors, means = _factors(bench, atoms, shapes), _means(bench, atoms, shapes)
     for kind, goal, extra in rests:
         if not np.isfinite(goal).all() or not np.abs(goal).max() > 1e-300:
             continue
-        sums = () if kind == "factor" else _summed(bench, goal, atoms)
-        for product in itertools.chain(itertools.islice(_products(goal, factors), 8), itertools.islice(sums, 4)):
-            new = _combined(line, kind, product)
-            if bench.fits(new):
-                cost = product.cost + extra + bench.chance(abs(product.number))
-                yield Edit(new, line, new, kind, cost, "product")
+        sums = () if kind == "factor" else _summed(bench, goal, atoms, shapes)
+        found = [*itertools.islice(_products(goal, factors, means), 8), *itertools.islice(sums, 4)]
+        several = [(p,) for p in found]
+        if kind == "term" and not found:
+            several = list(itertools.islice(_two_terms(goal, factors, means), 8))
+        for products in several:
+            new = functools.reduce(lambda text, p, kind=kind: _combined(text, kind, p), products, line)
+            if bench.fits(write(new)):
+                cost = sum(p.cost + bench.chance(abs(p.number)) for p in products) + extra
+                yield Edit(write(new), line, new, kind, cost, "product")
 
 
-def _summed(bench: Bench, goal: np.ndarray, atoms: Sequence[Atom]) -> Iterator[_Product]:
+def _summed(
+    bench: Bench, goal: np.ndarray, atoms: Sequence[Atom], shapes: Sequence[tuple[int, ...]]
+) -> Iterator[_Product]:
     """Sums over an axis, or over all, of products of up to three values, that are the goal times a simple number."""
     tensors = uses_tensors(bench)
     names = [a for a in sorted(atoms, key=lambda a: a.cost) if a.kind != "number" and np.ndim(as_array(a.value[0]))]
@@ -100,18 +119,14 @@ def _summed(bench: Bench, goal: np.ndarray, atoms: Sequence[Atom]) -> Iterator[_
         text = word if tensors or not word else f"axis={word}"
         chosen, laid = [], []
         for atom in names[:_SUMMED]:
-            parts = [
-                _over(np.asarray(as_array(v)), w.shape, axis) for v, w in zip(atom.value, bench.wanted, strict=True)
-            ]
+            parts = [_over(np.asarray(as_array(v)), shape, axis) for v, shape in zip(atom.value, shapes, strict=True)]
             if all(p is not None and p.size <= _LARGE for p in parts):
                 chosen.append(atom)
                 laid.append(parts)
         for n in (2, 3):
             for places in itertools.combinations_with_replacement(range(len(chosen)), n):
                 try:
-                    sums = [
-                        math.prod(laid[i][k] for i in places[1:]) * laid[places[0]][k] for k in range(len(bench.wanted))
-                    ]
+                    sums = [math.prod(laid[i][k] for i in places[1:]) * laid[places[0]][k] for k in range(len(shapes))]
                     value = np.concatenate([np.asarray(s.sum(axis)).ravel() for s in sums]).astype(float)
                 except ValueError:  # of shapes that do not go together
                     continue
@@ -166,13 +181,12 @@ def _forms(rank: int, tensors: bool) -> Iterator[_Form]:
         yield "{}.sum()", 0.3, lambda v: v.sum()
         yield f"{{}}.sum({axis}-1, {keep}=True)", 0.35, lambda v: v.sum(-1, keepdims=True)
         yield f"{{}}.mean({axis}-1, {keep}=True)", 0.35, lambda v: v.mean(-1, keepdims=True)
-        for k in (0, 1):
-            yield f"{{}}.sum({axis}{k})", 0.3, lambda v, k=k: v.sum(k) if v.ndim > 1 else v[:0]
+        for k, word in itertools.product((0, 1), ("sum", "mean")):
+            yield f"{{}}.{word}({axis}{k})", 0.3, lambda v, k=k, word=word: getattr(v, word)(k) if v.ndim > 1 else v[:0]
 
 
-def _factors(bench: Bench, atoms: Sequence[Atom]) -> list[_Factor]:
+def _factors(bench: Bench, atoms: Sequence[Atom], shapes: Sequence[tuple[int, ...]]) -> list[_Factor]:
     """The atoms in every layout that spreads over the line's shape, each value once, the cheapest first."""
-    shapes = [w.shape for w in bench.wanted]
     forms = list(_forms(max(map(len, shapes)), uses_tensors(bench)))
     found: dict[bytes, _Factor] = {}
     for atom in sorted(atoms, key=lambda a: a.cost):
@@ -189,22 +203,96 @@ def _factors(bench: Bench, atoms: Sequence[Atom]) -> list[_Factor]:
             if np.isfinite(flat).all() and flat.any():
                 text = form.format(atom.text if form == "{}" else wrapped(atom.text))
                 found.setdefault(np.round(flat, 10).tobytes(), _Factor(text, flat, atom.cost + more))
-    return sorted(found.values(), key=lambda f: f.cost)[: 2 * _ATOMS]
+    return sorted(found.values(), key=lambda f: f.cost)[:_ATOMS]
 
 
-def _products(goal: np.ndarray, factors: Sequence[_Factor]) -> Iterator[_Product]:
-    """The products that are the goal times a simple number: of one factor, of two, and if there are none, of three."""
-    few = factors[:_ATOMS]
+def _means(bench: Bench, atoms: Sequence[Atom], shapes: Sequence[tuple[int, ...]]) -> list[_Factor]:
+    """Means and sums of products of two arrays, over each row, each column or all entries, spread over the line.
+
+    They are what a norm, a softmax or a projection takes off: ``n * (g * n).mean(-1)``, ``p * (g * p).sum(-1)``.
+    """
+    rank = max(map(len, shapes))
+    arrays = [(a, [np.asarray(as_array(v)) for v in a.value]) for a in atoms if a.kind not in ("number", "size")]
+    arrays = [(a, vs) for a, vs in arrays if all(v.ndim and v.dtype.kind == "f" and v.size <= _LARGE for v in vs)]
+    axis, keep = ("", "keepdim") if uses_tensors(bench) else ("axis=", "keepdims")
+    over: list[tuple[str, float, Any]] = [("", 0.5, None)]
+    if rank > 1:
+        over = [(f"{axis}-1, {keep}=True", 0.4, -1), (f"{axis}0", 0.4, 0), ("", 0.6, None)]
+    found: dict[bytes, _Factor] = {}
+    chosen = sorted(arrays, key=lambda pair: pair[0].cost)[:_AVERAGED] if rank else []
+    for (a, xs), (b, ys) in itertools.combinations_with_replacement(chosen, 2):
+        if any(x.shape != y.shape for x, y in zip(xs, ys, strict=True)):
+            continue
+        body = f"({wrapped(a.text)}**2)" if a is b else f"({factor(a.text)} * {factor_after(b.text)})"
+        for (text, more, k), word in itertools.product(over, ("mean", "sum")):
+            try:
+                with np.errstate(all="ignore"):
+                    parts = [getattr(x * y, word)(axis=k, keepdims=k == -1) for x, y in zip(xs, ys, strict=True)]
+                    flat = np.concatenate([np.broadcast_to(p, s).ravel() for p, s in zip(parts, shapes, strict=True)])
+            except ValueError:  # of a shape that does not spread so
+                continue
+            if np.isfinite(flat).all() and flat.any():
+                cost = a.cost + b.cost + more
+                found.setdefault(np.round(flat, 10).tobytes(), _Factor(f"{body}.{word}({text})", flat, cost))
+    return sorted(found.values(), key=lambda f: f.cost)
+
+
+def _products(goal: np.ndarray, factors: Sequence[_Factor], means: Sequence[_Factor]) -> Iterator[_Product]:
+    """The products that are the goal times a simple number: of one factor, of two, and if there are none, of three; or
+    of a mean and up to two factors.
+    """
     places = places_in(goal)
     there, table = goal[places], np.array([f.value[places] for f in factors]).reshape(len(factors), -1)
     found = list(_checked(goal, [(factors[i],) for i, _ in multiples(there, table)]))
-    pairs = [(i, i + j) for i in range(len(few)) for j, _ in multiples(there, table[i] * table[i : len(few)])]
-    found += _checked(goal, [(few[i], few[j]) for i, j in pairs])
+    pairs = [(i, i + j) for i in range(len(factors)) for j, _ in multiples(there, table[i] * table[i:])]
+    found += _checked(goal, [(factors[i], factors[j]) for i, j in pairs])
     yield from found
-    triples = range(0 if found else min(_TRIPLES, len(few)))
+    triples = range(0 if found else min(_TRIPLES, len(factors)))
     for i, j in itertools.combinations_with_replacement(triples, 2):
         hits = multiples(there, table[i] * table[j] * table[j : len(triples)])
-        yield from _checked(goal, [(few[i], few[j], few[j + k]) for k, _ in hits])
+        yield from _checked(goal, [(factors[i], factors[j], factors[j + k]) for k, _ in hits])
+    chosen = list(_up_to_two(len(factors), _BESIDE_A_MEAN))
+    beside = np.array([math.prod((table[i] for i in those), start=np.ones(len(places))) for those in chosen])
+    for mean in () if found else means:
+        hits = multiples(there, mean.value[places] * beside)
+        yield from _checked(goal, [(*(factors[i] for i in chosen[k]), mean) for k, _ in hits])
+
+
+def _up_to_two(one: int, two: int) -> Iterator[tuple[int, ...]]:
+    """Nothing, each of so many, and the pairs of the first of them."""
+    yield ()
+    yield from ((i,) for i in range(one))
+    yield from itertools.combinations_with_replacement(range(min(one, two)), 2)
+
+
+def _two_terms(
+    goal: np.ndarray, factors: Sequence[_Factor], means: Sequence[_Factor]
+) -> Iterator[tuple[_Product, _Product]]:
+    """Two products whose sum or difference, with either sign, is the goal: met in the middle."""
+    few = factors[:_BESIDE_A_MEAN]
+    single = [(f,) for f in factors] + [(m,) for m in means]
+    single += [(f, m) for f in few for m in means] + list(itertools.combinations_with_replacement(few, 2))
+    if not single:
+        return
+    places = places_in(goal)
+    there = goal[places]
+    table = np.array(
+        [math.prod((p.value[places] for p in parts[1:]), start=parts[0].value[places]) for parts in single]
+    )
+    order = np.argsort(table[:, 0])
+    keys, far = table[order, 0], _CLOSE * np.abs(there[0])
+    met = []
+    for a, b in itertools.product((1, -1), repeat=2):
+        rest = b * (there - a * table)
+        low, high = np.searchsorted(keys, rest[:, 0] - far), np.searchsorted(keys, rest[:, 0] + far)
+        for i in np.flatnonzero(high > low).tolist():
+            for j in order[low[i] : high[i]].tolist():
+                if i < j and (np.abs(rest[i] - table[j]) <= far).all():
+                    met.append((_Product(Fraction(a), single[i]), _Product(Fraction(b), single[j])))
+    for one, other in sorted(met, key=lambda pair: pair[0].cost + pair[1].cost):
+        total = sum(float(p.number) * math.prod(f.value for f in p.parts) for p in (one, other))
+        if (np.abs(total - goal) <= far).all():
+            yield one, other
 
 
 def _checked(goal: np.ndarray, many: Sequence[tuple[_Factor, ...]]) -> Iterator[_Product]:

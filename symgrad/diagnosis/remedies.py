@@ -22,6 +22,7 @@ from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
 from symgrad.diagnosis.statement_edits import reordered, statement_edits, statements_of
 from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, look_where_right, places_of
+from symgrad.program.program import Program, size
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 400  # edits of one place that are tried by running the code
@@ -31,6 +32,7 @@ _FACTORS, _SHORT = 10, 12  # values of which products are tried as a term, and l
 _LIKELY, _OTHER = 1.25, 1.7  # what it costs, with the line's own last value in it, or one that is used nowhere, or not
 _INDEX = 1.0  # what it costs to take another array's index
 _BOUND = 0.6  # what it costs to change where a loop begins, or where it ends
+_PASSED_ON = 0.3  # what it costs to change a value where it is only returned
 _SHARED = 0.4  # what it costs that a right result comes from a line as well
 
 Line = tuple[str | None, int]
@@ -269,9 +271,28 @@ def _needs(
     for k, point in enumerate(trials.outer):
         if trials.branches[k].hand_run is d.branch.hand_run and found:
             here = needs_of(d.branch.program, outputs, {key: lines[key] for key in found}, point)
+            if not rights:  # a line of another shape than it should have puts nothing right, and its uses may
+                spread = {key: _spread(d.branch.program, lines[key]) for key, n in here.items() if not n.outputs}
+                spread = {key: uses for key, uses in spread.items() if uses}
+                rights = {
+                    k: len(n.outputs) / wrong for k, n in needs_of(d.branch.program, outputs, spread, point).items()
+                }
             rights = {key: len(need.outputs) / wrong for key, need in here.items()} | rights
             found = {key: n | {k: here[key]} for key, n in found.items() if key in here and here[key].values}
     return {key: n for key, n in found.items() if n}, rights
+
+
+def _spread(program: Program, steps: Sequence[int]) -> list[int]:
+    """Where a line, or what is made of it alone, is spread over what has more entries."""
+    own, found = set(steps), []
+    for u, s in enumerate(program.steps):
+        if not own.isdisjoint(s.args):
+            n = max(size(program.shape(a)) for a in s.args)
+            if s.op == "pick" and len(s.args) == 1 and size(s.shape) > n:
+                found.append(u)
+            elif size(s.shape) == n:
+                own.add(u)
+    return found
 
 
 def _suspect(
@@ -363,13 +384,17 @@ def by_running(s: Suspect, low: float, high: float) -> Iterator[Remedy]:
 
 
 def _remedy(s: Suspect, edit: Edit) -> Remedy:
-    return Remedy(
-        s.place,
-        edit,
-        s.scene,
-        edit.cost + s.prior + WASTE * wastes(s.place.unit, s.place.expression.text, edit.text),
-        frozenset(),
-    )
+    place, text = s.place, s.place.expression.text
+    cost = edit.cost + s.prior + WASTE * wastes(place.unit, text, edit.text)
+    return Remedy(place, edit, s.scene, cost + _PASSED_ON * _passes_on(place, edit.text), frozenset())
+
+
+def _passes_on(place: Place, new: str) -> bool:
+    """Whether something is done to a name where it is returned: what it needs is rather missing where it is made."""
+    tree = place.expression.tree
+    if place.role != "returned" or not isinstance(tree, ast.Name) or new == tree.id:
+        return False
+    return any(isinstance(n, ast.Name) and n.id == tree.id for n in ast.walk(ast.parse(f"({new}\n)")))
 
 
 def value_stamp(bench: Bench, text: str) -> Any:

@@ -83,6 +83,20 @@ class Slip:
                 return name
         return None
 
+    def value_of(self, text: str) -> float | None:
+        """The number that a text is where the line was looked at first; None where it is none."""
+        if self.scene is None or not self.scene.envs:
+            return None
+        try:
+            return float(eval(text, scope_of(self.scene, 0)))
+        except Exception:  # a size is told only where it can be computed
+            return None
+
+    @property
+    def is_of_a_whole_number(self) -> bool:
+        value = self.value_of(self.old)
+        return value is not None and value == round(value)
+
     def named_ratio(self) -> str | None:
         """The name in scope that what was put in is times what was there, at every sample."""
         if self.scene is None:

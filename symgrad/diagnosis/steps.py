@@ -9,6 +9,7 @@ right.  Truths that turn out not to be needed are taken back.
 from __future__ import annotations
 
 import functools
+import itertools
 import keyword
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -80,6 +81,17 @@ def diagnose(problem: Problem, findings: Findings, words: Mapping[str, str] | No
         last = explain(d, first, blame)
         fixes = _round_by_round(d, needed(d, last))
         return _result(d, first, fixes, blame)
+
+
+def is_permuted(d: Derivation) -> bool:
+    """Whether what is returned for an input is another's derivative, and that one's is not returned for it either: the
+    lines may be right, and are returned in another order.
+    """
+    wrong = [f for f in d.finals if f.wrong and f.fits]
+    hand, exact = [entries_of(d.values[f.hand]) for f in wrong], [entries_of(d.values[f.exact]) for f in wrong]
+    alike = lambda a, b: len(a) == len(b) and same(a, b, d.typed)  # noqa: E731
+    pairs = itertools.permutations(range(len(wrong)), 2)
+    return any(alike(hand[i], exact[j]) and alike(hand[j], exact[i]) for i, j in pairs)
 
 
 def _result(d: Derivation, first: Walk, fixes: Mapping[int, Fix], blame: Blame) -> Diagnosis:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from symgrad.checking.comparison import Branch
+from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import pull, reverse
 from symgrad.program.program import Program, Strided, positions, size
@@ -84,6 +85,7 @@ def _summands(b: Builder, i: int) -> list[int]:
 _SUBSETS = 4  # up to so many parts every partial sum is written; of more, the sums from either end
 _PAIRS = 24  # named quantities between which all derivatives are written
 _STEPS = 6000  # steps that these may add
+_ENTRYWISE = frozenset("name cast neg add sub mul div ipow pow".split())  # and the scalar functions
 _ENTRIES = 256  # entries of a Jacobian between two named quantities
 
 
@@ -130,6 +132,7 @@ def tabulate(branch: Branch, named: Sequence[int], tangents: Sequence[str]) -> T
     of = {i: g for i, g in of.items() if i in set(model)}
     entries += [Entry("adjoint", branch.model, i, g, 0) for i, g in of.items()]
     entries += _parts(b, branch.model, of, edges)
+    entries += _through(b, branch, set(model), of, named)
     own = range(_end_of_hand(branch), len(b.steps))  # the truth's own computation
     entries += _terms(b, branch, entries)
     for name in tangents:
@@ -175,6 +178,42 @@ def _parts(b: Builder, output: int, of: Mapping[int, int], edges: Sequence[tuple
                     total = b.add(total, g)
                     found.append(Entry("part", output, i, total, 1, "some"))
     return found
+
+
+def _through(b: Builder, branch: Branch, model: set[int], of: Mapping[int, int], named: Sequence[int]) -> list[Entry]:
+    """The derivatives by what stands for an input entry by entry, as sigma = exp(log_sigma) does, of a model that uses
+    the input elsewhere too: everything as a function of sigma.
+    """
+    wanted = {branch.program.inputs.get(p.name): p.exact for p in branch.pairs if p.name in branch.program.inputs}
+    uses: dict[int, int] = {}
+    for a in (a for i in model for a in set(b.steps[i].args)):
+        uses[a] = uses.get(a, 0) + 1
+    found = []
+    for i in dict.fromkeys(named):
+        start = argument_of(b, i)
+        if start == i or start not in wanted or uses.get(start, 0) < 2 or i not in of or b.shape(i) != b.shape(start):
+            continue
+        slope, _ = reverse(b, {i: b.ones(b.shape(i), b.dtype(i))}, {start})
+        if start in slope:
+            found.append(Entry("adjoint", branch.model, i, b.div(wanted[start], slope[start]), 1, "through"))
+    return found
+
+
+def argument_of(b: Builder | Program, i: int) -> int:
+    """The step that a value is a function of entry by entry, with nothing but constants beside it: itself, if none."""
+    shape = b.shape(i)
+    while b.steps[i].op in _ENTRYWISE or b.steps[i].op in OPS:
+        moving = [a for a in set(b.steps[i].args) if not _is_constant(b, a)]
+        if len(moving) != 1 or b.shape(moving[0]) != shape:
+            break
+        i = moving[0]
+    return i
+
+
+def _is_constant(b: Builder | Program, i: int) -> bool:
+    while b.steps[i].op in ("pick", "name", "cast") and len(b.steps[i].args) == 1:
+        i = b.steps[i].args[0]
+    return b.steps[i].op == "constant"
 
 
 def _terms(b: Builder, branch: Branch, known: Sequence[Entry]) -> list[Entry]:

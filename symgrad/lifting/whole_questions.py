@@ -16,10 +16,14 @@ import sympy as sp
 
 from symgrad.errors import BadFormula, BadInput, caret
 from symgrad.lifting.formulas import evaluated
+from symgrad.lifting.latex.differentials import differential_row
 from symgrad.lifting.latex.equations import Equation, indices_of, logarithms_of
+from symgrad.lifting.latex.jacobians import claims_matrix
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.names_in_rows import names_of
-from symgrad.lifting.latex.token_reader import Node, parts
+from symgrad.lifting.latex.rows_of_tokens import conditions_in, pieces_of
+from symgrad.lifting.latex.token_reader import Node, parts, place, power_name, spelled
+from symgrad.lifting.latex.tokens import tokens
 from symgrad.lifting.latex.typeset_derivations import are_equations, joined
 from symgrad.lifting.latex.value_chains import chain_of
 from symgrad.lifting.sympy_forms import sides_of_equality
@@ -48,7 +52,9 @@ def sides_of(question: Any) -> tuple[Any, Any]:
     if isinstance(question, str):
         return _of_text(question)
     if isinstance(question, Latex) or are_equations(question):
-        return _of_latex(question if isinstance(question, Latex) else joined(question))
+        whole = question if isinstance(question, Latex) else joined(question)
+        formula, hand = _of_latex(whole)
+        return _with_conditions(whole, formula, hand), hand
     if isinstance(question, sp.Eq):
         return sides_of_equality(question)
     raise BadInput(f"there is no hand formula beside this {type(question).__name__}.", instead=_PAIR)
@@ -60,11 +66,20 @@ def sides_of(question: Any) -> tuple[Any, Any]:
 def _of_latex(whole: Latex) -> tuple[Any, Any]:
     """The rows up to the first claim, and those from there on; or the formula that a left side differentiates; or
     values that are equal."""
+    if (row := differential_row(whole.text)) is not None:
+        start, sides, is_name = row
+        if is_name:
+            return replace(whole, text=whole.text[:start].rstrip(" \\\n,;")), _from(whole, start)
+        of = whole.text[start:sides].rstrip().removesuffix("=").rstrip().removesuffix("&")
+        return replace(whole, text=re.sub(r"^\s*(\\mathrm\s*\{\s*d\s*\}|\\mathrm\s*d|d)", "", of)), _from(whole, start)
     whole = _with_means(whole)
     found = whole.equations
     first = next((k for k, e in enumerate(found) if e.left is not None and e.left.head == "derivative"), None)
     if first is None:
-        if (chain := chain_of(whole)) is not None:
+        if len(found) > 1 and _claims_values(found[-1], whole.text):
+            start, end = found[0].span[0], found[-2].span[1]
+            return replace(whole, text=whole.text[start:end]), _from(whole, found[-1].span[0])
+        if (chain := chain_of(whole) or chain_of(replace(whole, values=True))) is not None:
             return chain.first, chain
         raise BadInput(
             "this text claims no derivative, and no two values that are equal.",
@@ -101,6 +116,100 @@ def _of_latex(whole: Latex) -> tuple[Any, Any]:
     if last.left is not None and (name := logarithms_of([last]).get(of)) and name in _differentiated(found):
         row = f"{name} = \\exp\\left({text[slice(*last.sides[0].span)]}\\right)"
     return replace(whole, text=text[start:first] + row, above=whole.row_of(start) - 1), _from(whole, following.span[0])
+
+
+def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
+    r"""The two sides with what the hand formula differentiates as the formula's last row.
+
+    Of several rows it may be another than the last: ``D = ... / P, \quad P = ...`` and ``\frac{dP}{dy} = -D P``; or a
+    formula of the model, ``\frac{d \ln k}{dT} = ...``; or one after another, each for itself.
+    """
+    rows, claims = formula.equations, replace(hand, model=formula).equations
+    claims = tuple(e for e in claims if e.left is not None and e.left.head == "derivative")
+    lefts = {names_of(e.left): e for e in rows if e.left is not None and e.left.head == "symbol"}
+    output = formula.document.output
+    if not claims or output is None or any(e.left is not None and e.left.head == "derivative" for e in rows):
+        return formula, hand
+    if claims[0].formula is not None:
+        inside = {names_of(p) for p in parts(claims[0].formula) if p.head == "symbol"}
+        if output not in inside or len(claims) > 1:
+            return formula, hand
+        made, hand = _of_latex(joined([formula, hand]))
+        return _with_conditions(formula, made, hand), hand
+    of = [names_of(e.left.args[0]) for e in claims if e.left is not None]
+    last = claims[-1]
+    _refuse_zeros(formula, hand, last)
+    name = spelled(last.left.args[0]) or of[-1] if last.left is not None else of[-1]
+    if last.left is not None and (said := power_name(name, 2)) in lefts and name not in lefts:
+        return _with_root(formula, hand.text[slice(*last.left.args[0].span)], lefts[said], name), hand
+    used = {n for e in rows for n in _names_in(e) - ({names_of(e.left)} if e.left is not None else set())}
+    if (of[-1] == output and len(set(of)) == 1) or not lefts.keys() >= set(of):
+        return formula, hand
+    if len(set(of)) > 1:
+        return formula, hand if used & set(of) or len(claims) != len(hand.equations) else _side_by_side(hand, claims)
+    needed, text = {of[0]}, formula.text
+    while more := {n for x in needed for n in _names_in(lefts[x])} & lefts.keys() - needed:
+        needed |= more
+    mine = [text[slice(*e.span)] for n, e in lefts.items() if n in needed - {of[0]}]
+    others = [text[slice(*e.span)] for n, e in lefts.items() if n not in needed]
+    made = replace(formula, text=" \\\\\n".join([*mine, text[slice(*lefts[of[0]].span)]]))
+    hand = replace(hand, text=" \\\\\n".join([*others, hand.text]), above=hand.above - len(others))
+    return _with_conditions(formula, made, hand), hand
+
+
+def _with_root(formula: Latex, shown: str, row: Equation, name: str) -> Latex:
+    r"""The rows with one for ``\sigma``, where ``\sigma^2`` is said: a deviation is not negative, and others may be."""
+    if not name.startswith("sigma"):
+        raise BadFormula(
+            f"only its square is said, and {name} is one root or the other.",
+            where=place(formula.text, row.span),
+            instead=f"Write {shown} = \\sqrt{{...}}, or {shown} = -\\sqrt{{...}}.",
+        )
+    body = formula.text[slice(*row.sides[0].span)]
+    return replace(formula, text=f"{formula.text} \\\\ {shown} = \\sqrt{{{body}}}")
+
+
+def _refuse_zeros(formula: Latex, hand: Latex, last: Equation) -> None:
+    """Refuse ``f'(x) = ... = 0 \\Rightarrow x = ...``, which goes on to where the derivative is zero."""
+    after = [e for e in replace(hand, model=formula).equations if e.span[0] >= last.span[1] and e.left is not None]
+    if last.sides[-1].head == "number" and after and {names_of(e.left) for e in after if e.left} <= set(formula.names):
+        raise BadFormula(
+            "this goes on to say where the derivative is zero.",
+            where=place(hand.text, after[0].span),
+            instead=f"Leave it out: {hand.text[last.span[0] : last.sides[-1].span[0]].rstrip(' =')}",
+        )
+
+
+def _names_in(e: Equation) -> set[str]:
+    return {names_of(p) for x in e.bodies for p in parts(x) if p.head == "symbol"}
+
+
+def _side_by_side(hand: Latex, claims: Sequence[Equation]) -> Latex:
+    """Claims about several functions as one of the vector of them all."""
+    lefts = [hand.text[slice(*e.left.span)] for e in claims if e.left is not None]
+    sides = [hand.text[slice(*e.sides[-1].span)] for e in claims]
+    columns = (" \\\\ ".join(x) for x in (lefts, sides))
+    return replace(hand, text=" = ".join(f"\\begin{{pmatrix}} {x} \\end{{pmatrix}}" for x in columns))
+
+
+def _with_conditions(whole: Latex, formula: Any, hand: Any) -> Any:
+    """The formula with the conditions of the whole text that stand in neither of the two."""
+
+    def typed(text: str) -> dict[str, None]:
+        return dict.fromkeys(text[x[0].start : x[-1].stop] for x in conditions_in(text, tokens(text)))
+
+    if not (isinstance(formula, Latex) and isinstance(hand, Latex)):
+        return formula
+    lost = typed(whole.text).keys() - typed(formula.text).keys() - typed(hand.text).keys()
+    return replace(formula, text="".join((formula.text, *(f", \\quad {x}" for x in typed(whole.text) if x in lost))))
+
+
+def _claims_values(e: Equation, text: str) -> bool:
+    """Whether a row says what a matrix of derivatives is, or values in which derivatives stand."""
+    typed = text[slice(*e.span)]
+    (piece, *_) = pieces_of(typed, tokens(typed))
+    slopes = [p for x in e.bodies for p in parts(x) if p.head in ("derivative", "jacobian")]
+    return claims_matrix(typed, piece) or (bool(slopes) and len(piece) > 1)
 
 
 def _with_means(whole: Latex) -> Latex:

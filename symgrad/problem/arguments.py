@@ -16,6 +16,8 @@ from torch.masked import is_masked_tensor
 
 from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.lifting.formulas import Formula, Symbolic
+from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.latex.stated_conditions import stated_conditions
 from symgrad.lifting.tracing.functions import Module, Run
 from symgrad.lifting.tracing.nests import is_nest
 from symgrad.problem.constraints import settle_data
@@ -31,7 +33,7 @@ from symgrad.typing import Bounds
 #
 # Whatever is none of these is refused here, before anything is run, with the argument's name and what to write instead.
 
-_LARGEST = 2**28  # entries that are drawn
+_LARGEST = 2**21  # entries that are drawn for one input: each is judged by itself, in some ten microseconds
 _NAMED = (sp.Symbol, sp.MatrixSymbol, sp.IndexedBase)
 
 
@@ -104,9 +106,15 @@ def _value(name: str, value: Any) -> Any:
         return value.astype(np.float64)
     if isinstance(value, tuple):
         lengths = [n for n in value if isinstance(n, (int, np.integer)) and not isinstance(n, bool)]
-        if any(n < 0 for n in lengths) or math.prod(map(int, lengths)) > _LARGEST:
+        if any(n < 0 for n in lengths):
             raise BadInput(
                 f"{where} is {value!r}, which is no shape that can be drawn.", instead="Pass a shape: (3, 4)."
+            )
+        if math.prod(map(int, lengths)) > _LARGEST:
+            names = tuple(f"n{k}" for k in range(len(value))) if len(value) > 1 else ("n",)
+            raise BadInput(
+                f"{where} is {value!r}: so many entries take minutes, each by itself.",
+                instead=f"Pass a smaller shape, or names for its lengths, {names}, which asks about all of them.",
             )
     if isinstance(value, (list, int, float, complex)) and not isinstance(value, bool) and not is_nest(value):
         try:
@@ -261,6 +269,8 @@ def _refuse_unknown(what: str, names: Iterable[str], known: Collection[str], the
 
 
 def _assumptions(model: Formula) -> Mapping[str, Mapping[str, bool]]:
+    if isinstance(model, Latex):
+        return stated_conditions(model.text)[1]
     source = model.source if isinstance(model, Symbolic) else None
     return source.assumptions if isinstance(source, Expression) else {}
 

@@ -14,12 +14,16 @@ import torch
 from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed
 from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
+from symgrad.lifting.latex.differentials import differentials_claimed
+from symgrad.lifting.latex.jacobians import by_lists
 from symgrad.lifting.latex.latex_formula import Latex
-from symgrad.lifting.latex.value_chains import Chain, entries_claimed, valued
+from symgrad.lifting.latex.stated_conditions import stated_conditions, without_constraints
+from symgrad.lifting.latex.value_chains import Chain, entries_claimed, valued, values_claimed
 from symgrad.lifting.sympy_forms import ROW_OF_HESSIAN, Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
 from symgrad.lifting.tracing.nests import Nest, gradients_by_input, open_nests, spread
+from symgrad.lifting.whole_questions import about_one_row
 from symgrad.problem.arguments import (
     check_budgets,
     differentiated,
@@ -235,9 +239,15 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
         return replace(problem, rows=hand.sources, notes=(*problem.notes, *hand.notes))
     if isinstance(formula, Latex):
         formula = with_shapes(formula, subscripted_in(asked.at))
-    if isinstance(formula, Latex) and isinstance(hand, Latex) and (chain := entries_claimed(formula, hand)) is not None:
-        asked, _ = _with_unstated_shapes(formula, asked)
-        return _pose(chain.first, chain, asked)
+    if isinstance(formula, Latex) and isinstance(hand, Latex):
+        if (claimed := differentials_claimed(formula, hand, asked.at or {})) is not None:
+            asked, _ = _with_unstated_shapes(formula, asked)
+            chain, changes = differentials_claimed(formula, hand, asked.at or {}) or claimed
+            return _pose(chain.first, chain, replace(asked, at={**(asked.at or {}), **changes}))
+        formula, hand, asked = _with_what_is_said(formula, hand, asked)
+        if (chain := entries_claimed(formula, hand) or values_claimed(formula, hand)) is not None:
+            asked, _ = _with_unstated_shapes(formula, asked)
+            return _pose(chain.first, chain, asked)
     formula, hand = valued(formula, hand)
     sides = plain_sides(Sides(formula, hand, asked.wrt), 0 if asked.values else asked.order)
     try:
@@ -247,6 +257,21 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
         if turned is None:
             raise
         return _posed(turned[0], replace(asked, at=turned[1]))
+
+
+def _with_what_is_said(formula: Latex, hand: Latex, asked: Asked) -> tuple[Latex, Latex, Asked]:
+    """The question by the rows that are differentiated, with the conditions beside them as domain and constraints."""
+    domain = asked.domain
+    for text in (formula.text, hand.text):
+        domain = both(domain, stated_conditions(text)[0])
+    formula, before = without_constraints(formula)
+    formula, hand = by_lists(formula, hand)
+    hand, after = without_constraints(hand, formula)
+    formula, hand = about_one_row(formula, hand)
+    told = ", ".join(
+        (*([asked.assuming] if isinstance(asked.assuming, str) else asked.assuming or ()), *before, *after)
+    )
+    return formula, hand, replace(asked, domain=domain, assuming=told if before or after else asked.assuming)
 
 
 def _posed(sides: Sides, asked: Asked) -> Problem:

@@ -94,9 +94,9 @@ def _is_entrywise(program: Program, inputs: Mapping[str, int]) -> bool:
 
 # -------------------------------------------------------------------------------------------------------------- shapes
 
-Shape = tuple[int | str, ...]
+Shape = tuple[Any, ...]  # numbers, names of sizes, and expressions in them
 _LEAST = (2, 5, 9, 16)  # where the sizes begin: a window needs three, a loop over whole blocks a multiple
-_ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
+_ENTRY = re.compile(r"\s*(?:(\d+)\s*\*\s*)?([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,14 +162,14 @@ def named_shapes(
             continue
         entries = [_entry(name, shape, n) for n in shape]
         of[name] = tuple(n for n, _ in entries)
-        names |= dict.fromkeys(n for n, _ in entries if isinstance(n, str))
+        names |= dict.fromkeys(size for n, _ in entries for size in _sizes_in(n))
         actual = np.shape(own[name]) if name in own else None
         if actual is not None and len(actual) != len(shape):
             raise WrongShape(f"at[{name!r}] is {shape!r}, and the module's {name} has the shape {list(actual)}.")
         for k, (n, value) in enumerate(entries):
             told = [v for v in (value, None if actual is None else actual[k]) if v is not None]
             for v in told:
-                known = n if isinstance(n, int) else values.setdefault(n, v)
+                known = n if isinstance(n, int) else _length_told(n, v, values)
                 if known != v:
                     raise WrongShape(f"the size {n} is both {known} and {v}, in at[{name!r}].")
     if not of:
@@ -341,13 +341,28 @@ def _entry_named(key: Any, formula: Any) -> tuple[Any, Any]:
     return label(key), sp.Lambda(free, formula) if free else formula
 
 
-def _entry(name: str, shape: Sequence[Any], n: Any) -> tuple[int | str, int | None]:
+def _sizes_in(n: Any) -> list[str]:
+    """The names of sizes in an entry of a shape."""
+    return [n] if isinstance(n, str) else sorted(str(size) for size in sp.sympify(n).free_symbols)
+
+
+def _length_told(n: Any, length: int, values: dict[str, int]) -> int:
+    """What an entry with a name is where an axis has this length; the name's value is kept."""
+    (name,) = _sizes_in(n)
+    block = 1 if isinstance(n, str) else int(n.as_coeff_Mul()[0])
+    return block * values.setdefault(name, length // block)
+
+
+def _entry(name: str, shape: Sequence[Any], n: Any) -> tuple[Any, int | None]:
+    """A number, a name or ``block * name``, with the length that is written beside it."""
     if isinstance(n, (int, np.integer)) and not isinstance(n, bool):
         return int(n), None
     match = _ENTRY.fullmatch(n) if isinstance(n, str) else None
-    if match is None:
+    if match is None or match[1] == "0":
         raise BadInput(
             f"at[{name!r}] is {shape!r}, and {n!r} is neither a number nor the name of a size.",
-            instead='Write a number, a name such as "m", or a name with its value: "m=10".',
+            instead='Write a number, a name such as "m", a name with its value: "m=10", or whole blocks: "16*m".',
         )
-    return match[1], None if match[2] is None else int(match[2])
+    block, size, value = match.groups()
+    entry = size if block is None or int(block) == 1 else int(block) * size_symbol(size)
+    return entry, None if value is None else int(value)

@@ -2,8 +2,9 @@
 
 An element is a token and some integers.  A stretch in which the tokens come back every ``p`` elements, while each
 integer moves by a steady amount, is so many turns of one body (in which nothing is as long as the turns are many).
-Where the same stretches are met at three sizes in a row, with one turn more each time and integers that are linear in
-the size, the sequence is known at every size; that it is the one that is met there is for others to look at.
+Where the same stretches are met at three sizes in a row, with as many turns more each time (a loop over blocks has a
+block's) and integers that are linear in the size, the sequence is known at every size; that it is the one that is met
+there is for others to look at.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def family_of(start: int, sequences: Sequence[Sequence[Element]]) -> Family | No
 
 def _alike(a: Stretch, b: Stretch) -> bool:
     shape = [[(token, len(numbers)) for token, numbers in s.body] for s in (a, b)]
-    return shape[0] == shape[1] and a.steps == b.steps and b.turns - a.turns in (0, 1)
+    return shape[0] == shape[1] and a.steps == b.steps and b.turns >= a.turns
 
 
 def _beyond(a: Stretch, b: Stretch, k: int) -> Stretch:

@@ -210,6 +210,8 @@ class _Scalars:
                 for a in self.nodes[i].args:
                     uses.setdefault(a, []).append(i)
                     stack.append(a)
+        if any(self.nodes[i].op == "unknown" for i in needed):
+            raise NoScalars("it holds a number that was typed or computed with few digits.")
         order = sorted(needed)
         inner = {
             i
@@ -256,9 +258,9 @@ def as_step(node: Node, args: tuple[int, ...]) -> Step:
 
 
 def _each(scalars: _Scalars, c: Constant) -> list[int]:
-    """The nodes of a constant's entries."""
+    """The nodes of a constant's entries; of what has none an unknown one, which is no fault where nothing needs it."""
     if c.radius is not None or not np.isfinite(c.value).all():
-        raise NoScalars("it holds a number that was typed or computed with few digits.")
+        return [scalars.put("unknown")] * c.value.size
     exact: Any = c.value if c.exact is None else c.exact
     entries = [exact] * c.value.size if isinstance(exact, sp.Basic) else np.asarray(exact, dtype=object).reshape(-1)
     plain = [Fraction(int(x.p), int(x.q)) if isinstance(x, sp.Rational) else x for x in entries]

@@ -104,7 +104,7 @@ def _open_sizes(report: Results, claims: Sequence[Claim]) -> Iterator[Block]:
     """What is known of the claims that are not proved for all sizes, where sizes have names."""
     for claim in claims:
         for_all = getattr(claim.verdict, "for_all", None)
-        if report.sizes is not None and (for_all is None or for_all.at):
+        if report.sizes is not None and not (for_all is not None and for_all.is_whole):
             yield Paragraph(f"{claim.name}: {evidence(report.sizes, claim)}")
 
 

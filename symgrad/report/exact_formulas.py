@@ -94,6 +94,9 @@ def _form(report: Results, claim: Claim) -> _Form | None:
     if sizes is None or claim.name not in sizes.forms:
         return None
     form: IndexForm = sizes.forms[claim.name]
+    axes = np.ndim(report.point[claim.name]) if claim.order and claim.name in report.point else len(form.factors)
+    if len(form.factors) - form.upstream > axes:  # one of them was read in blocks
+        return None
     taken = {*report.point, *sizes.names}
     free = [c for c in LETTERS if c not in taken]
     letters = form.letters if len(form.letters) == len(form.factors) else tuple(free[: len(form.factors)])

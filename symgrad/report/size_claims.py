@@ -34,7 +34,11 @@ def at_sizes(sizes: Mapping[str, int]) -> str:
 def whom(found: ForAll) -> str:
     """The sizes that a proof is for: "all m and d"."""
     least = "" if found.least == 1 else f" of at least {found.least}"
-    return f"all {listed(found.sizes)}{least}{f' at {at_sizes(found.at)}' if found.at else ''}"
+    multiples = listed([f"{n} a multiple of {block}" for n, block in found.blocks.items()])
+    if len(found.sizes) == len(found.blocks) == 1:
+        multiples = f"that are a multiple of {found.blocks[found.sizes[0]]}"
+    where = f"{' ' if multiples.startswith('that') else ', '}{multiples}" if multiples else ""
+    return f"all {listed(found.sizes)}{where}{least}{f' at {at_sizes(found.at)}' if found.at else ''}"
 
 
 def scope(report: Results, claims: Sequence[Claim]) -> str:
@@ -45,6 +49,8 @@ def scope(report: Results, claims: Sequence[Claim]) -> str:
     words = {whom(p) if p is not None else "" for p in proofs}
     if words == {""}:
         return f" at {at_sizes(report.sizes.own)}"
+    if len(words) > 1 and "" not in words and not all(p.is_whole for p in proofs if p is not None):
+        return f" ({'; '.join(f'{c.name} for {whom(p)}' for c, p in zip(claims, proofs, strict=True) if p)})"
     if "" in words:
         open_ = [c.name for c in claims if isinstance(c.verdict, Proved) and c.verdict.for_all is None]
         return f" for {(words - {''}).pop()} ({listed(open_)} at {at_sizes(report.sizes.own)} alone)"
@@ -54,7 +60,7 @@ def scope(report: Results, claims: Sequence[Claim]) -> str:
 def is_open(claim: Claim) -> bool:
     """Whether a right claim is not proved for all sizes."""
     for_all = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
-    return claim.kind in ("proved", "agrees") and (for_all is None or bool(for_all.at))
+    return claim.kind in ("proved", "agrees") and not (for_all is not None and for_all.is_whole)
 
 
 def size_blocks(report: Results, claim: Claim, full: bool) -> Iterator[Block]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from symgrad.checking.results import Repair, Results, StepFinding
+from symgrad.checking.verdicts import Refuted
 from symgrad.program.program import Source
 from symgrad.report.page import Block, Change, Code, Derivation, Items, Line, Paragraph, Section, code_of
 from symgrad.report.wording import counted, in_words, listed, sentence
@@ -37,15 +38,19 @@ def error_lines(report: Results, repaired: str) -> Iterator[Block]:
             found += slips.pop(_slip(mine[0], step, report), ())
     for r in report.repairs:  # a formula without steps: the whole of it is the line
         if not any(_is_of(r, step) for step in wrong):
+            line = next((s for s in report.steps if _is_of(r, s)), None)  # it may be right for what was given
             code = code_of(Source(r.before, r.file, r.line, _span(r)))
+            code = code if line is None else _marked(report, replace(line, verdict="wrong"))
             found += (_changed(code, r), Paragraph(reason_of(r)))
     if found:
         title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
+        if all(v.is_excused for c in report.claims.values() if isinstance(v := c.verdict, Refuted)):
+            title = "What is right without that"
         yield Section(title, (*found, *_together(report, wrong, repaired)), "refuted")
     misnamed = _first_of_each(report, "misnamed")
     if misnamed:
         told = (
-            f"{s.name}{_at(s)} holds {in_words(str(s.claims))}, which is right, and not what its name says."
+            f"{s.name}{_at(s)} holds {in_words(_meaning(report, s))}, which is right, and not what its name says."
             for s in misnamed
         )
         yield Section("Misnamed", (Items(tuple(told)),))
@@ -95,11 +100,17 @@ def _iterations(report: Results, step: StepFinding) -> str:
         if s.name == step.name and _line_number(s) == _line_number(step) and s.verdict not in ("unused", "unknown")
     ]
     wrong = [k for k, s in enumerate(same, 1) if s.verdict == "wrong"]
-    if len(same) < 2:
-        return ""
     if len(wrong) == len(same):
-        return f" It is wrong each of the {len(same)} times that its value is used."
-    return f" It is wrong the {listed([_ordinal(k) for k in wrong])} of the {len(same)} times that its value is used."
+        return ""
+    times = f"{listed([_ordinal(k) for k in wrong])} time{'s' * (len(wrong) > 1)}"
+    return f" Of the {len(same)} times that it runs and its value is used, it is wrong the {times}."
+
+
+def _meaning(report: Results, step: StepFinding) -> str:
+    """What a line claims; of one that runs several times not in which of them."""
+    several = sum(s.name == step.name and _line_number(s) == _line_number(step) for s in report.steps) > 1
+    claims = step.claims or ""
+    return re.sub(r"(?<=\w)\[\d+\]", "", claims) if several else claims
 
 
 def _line_number(step: StepFinding) -> int | None:
@@ -129,7 +140,7 @@ def _marked(report: Results, step: StepFinding) -> Code:
 
 def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
     yield _marked(report, step)
-    claims = step.claims or ""
+    claims = _meaning(report, step)
     if claims == FIRST_SIDE:
         yield Paragraph("Here the chain breaks: this is not equal to the first side.")
         return

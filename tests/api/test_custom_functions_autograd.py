@@ -196,6 +196,44 @@ def test_once_differentiable_is_no_second_order():
         verify_function(Once, at={"x": (2,)}, order=2)
 
 
+def exponential(factor):
+    """exp with a backward that is a Function of its own, whose backward has this factor on y's gradient."""
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, v, y):
+            ctx.save_for_backward(v, y)
+            return v * y
+
+        @staticmethod
+        def backward(ctx, u):
+            v, y = ctx.saved_tensors
+            return u * y, u * v * factor(y)
+
+    class Exponential(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = x.exp()
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx, v):
+            return Product.apply(v, *ctx.saved_tensors)
+
+    return Exponential
+
+
+@pytest.mark.parametrize(
+    ("factor", "kinds"), [(torch.ones_like, {"proved"}), (torch.exp, {"proved", "refuted", "agrees"})]
+)
+def test_a_function_that_backward_calls_is_differentiated_as_it_says_itself(factor, kinds):
+    report = verify_function(exponential(factor), at={"x": (4,)}, order=2)
+    assert {c.kind for c in report.claims.values()} == kinds
+    assert report.claims["x (second order)"].kind == ("proved" if factor is torch.ones_like else "refuted")
+    assert any(n.startswith("Backward calls Product") for n in report.notes) == (factor is torch.exp)
+
+
 class Strides(torch.autograd.Function):
     """Right where w lies row by row, and wrong where it is the transpose of what does."""
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from symgrad.api.custom_functions import verify_function
+from symgrad.errors import BadInput
 
 
 def block(x, w):
@@ -114,9 +115,68 @@ def in_blocks(how_much, block=8):
     return Blocks
 
 
-def test_code_that_runs_at_multiples_of_a_block_only_is_judged_at_some():
+def test_code_that_runs_at_multiples_of_a_block_only_is_judged_at_these():
     report = verify_function(in_blocks(None), at={"x": ("n",)})
-    assert str(report).startswith("Right, and proved at n = 16: your gradient for x is the derivative.")
     told = " ".join(str(report).split())
-    assert "the code fails at n = 17. At n = 32 it was looked at, and nothing was found wrong there." in told
+    assert told.startswith("Right, and proved for all n that are a multiple of 8: your gradient for x is")
+    assert (
+        "Proved for all n that are a multiple of 8 alone: the code fails at n = 17. At n = 32 it was looked at" in told
+    )
     assert verify_function(in_blocks(16), at={"x": ("n",)}).verdict == "refuted"
+
+
+class RowsOfFour(torch.autograd.Function):
+    """A number for each four entries."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.view(-1, 4).pow(2).sum(1)
+
+    @staticmethod
+    def backward(ctx, v):
+        (x,) = ctx.saved_tensors
+        return (2 * x.view(-1, 4) * v[:, None]).view(-1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"), [("n", "all n that are a multiple of 4"), ("4*k", "all k"), ("8*k", "all k"), ("n=8", "")]
+)
+def test_whole_blocks_are_proved_for_all_numbers_of_them(shape, told):
+    report = verify_function(RowsOfFour, at={"x": (shape,)})
+    assert report.verdict == "proved"
+    assert "∂f/∂x[i,j]" not in str(report)  # it has one index
+    assert f"proved{f' for {told}' if told else ''}" in str(report)
+
+
+@pytest.mark.parametrize("shape", ["3*k + 1", "0*k", "k*4"])
+def test_a_length_is_a_number_a_name_or_whole_blocks(shape):
+    with pytest.raises(BadInput, match="is neither a number nor the name of a size"):
+        verify_function(RowsOfFour, at={"x": (shape,)})
+
+
+class TwoLoops(torch.autograd.Function):
+    """A product of matrices in blocks of four rows: the gradient of w is added up in the same blocks."""
+
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return torch.cat([part @ w for part in x.split(4)])
+
+    @staticmethod
+    def backward(ctx, v):
+        x, w = ctx.saved_tensors
+        dx, dw = torch.empty_like(x), torch.zeros_like(w)
+        for part, v_part, out in zip(x.split(4), v.split(4), dx.split(4), strict=True):
+            out.copy_(v_part @ w.T)
+            dw += part.T @ v_part
+        return dx, dw
+
+
+def test_claims_that_hold_for_different_sizes_are_told_one_by_one():
+    """Of memory that was not filled nothing is left in the gradient: it is no obstacle to a proof."""
+    report = verify_function(TwoLoops, at={"x": ("n", 2), "w": (2, "k")})
+    assert {c.kind for c in report.claims.values()} == {"proved"}
+    told = report.claims["x"].verdict.for_all
+    assert (told.sizes, dict(told.at)) == (("n",), {"k": 3})
+    assert "x for all n at k = 3" in str(report).split("\n\n")[0]

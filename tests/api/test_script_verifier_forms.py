@@ -213,6 +213,7 @@ array([[ 0.3, -0.8]])
 """
 
 
+@pytest.mark.slow
 def test_a_guess_in_a_session_is_judged():
     assert verdicts(GUESS) == {"W": "refuted"}
     assert verdicts(GUESS.replace("p * (1 - p)", "p - np.eye(3)[t]")) == {"W": "proved"}

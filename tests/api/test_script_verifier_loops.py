@@ -94,6 +94,7 @@ for turn in range(30):
 """
 
 
+@pytest.mark.slow
 def test_where_the_updates_are_not_understood_no_value_on_the_way_is_judged_instead():
     """dh and dz are names that are used again in each turn; judged by these, an innocent line was accused."""
     hidden = THROUGH_TIME.replace("globals()[k] = globals()[k] - 0.2*g[k]", "exec(k + ' = ' + k + ' - 0.2*g[k]')")

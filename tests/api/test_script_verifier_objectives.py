@@ -7,6 +7,8 @@ import pytest
 
 from symgrad import verify_script
 
+SLOW = pytest.mark.slow
+
 GAN = """
 import numpy as np
 rng = np.random.RandomState(0)
@@ -73,11 +75,11 @@ def verdicts(script: str, **told) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("script", "right", "slip", "whose"),
     [
-        (GAN, "real.T @ (pr - 1) +", "real.T @ pr +", "Wd"),
-        (GAN, "(1 - fake**2)", "(1 - fake)", "Wg"),
-        (ACTOR_CRITIC, "np.outer(probs - np.eye(2)[a], s)", "np.outer(probs, s)", "theta"),
-        (ACTOR_CRITIC, "dv = -advantage * s", "dv = -advantage", "v"),
-        (TWO_FITS, "(p - t) * x", "(p - t)", "v"),
+        pytest.param(GAN, "real.T @ (pr - 1) +", "real.T @ pr +", "Wd", marks=SLOW),
+        pytest.param(GAN, "(1 - fake**2)", "(1 - fake)", "Wg", marks=SLOW),
+        pytest.param(ACTOR_CRITIC, "np.outer(probs - np.eye(2)[a], s)", "np.outer(probs, s)", "theta", marks=SLOW),
+        pytest.param(ACTOR_CRITIC, "dv = -advantage * s", "dv = -advantage", "v", marks=SLOW),
+        pytest.param(TWO_FITS, "(p - t) * x", "(p - t)", "v", marks=SLOW),
         (TWO_FITS, "2 * (w * x - y)", "(w * x - y)", "w"),
     ],
 )

@@ -137,6 +137,7 @@ def test_a_list_is_updated_entry_by_entry():
     assert "refuted" in verdicts(LISTS.replace("2 * w[0] * w[1]", "w[0] * w[1]")).values()
 
 
+@pytest.mark.slow
 def test_variables_of_the_module_are_updated_by_their_names():
     script = """
 import numpy as np
@@ -153,6 +154,7 @@ for k in range(30):
     assert verdicts(script.replace("np.mean(e)])", "np.sum(e)])")) == {"a": "proved", "b": "refuted"}
 
 
+@pytest.mark.slow
 def test_an_average_that_runs_along_is_no_parameter():
     """And what is one of a sum is not the gradient, though it may be that of another value on the way."""
     script = """

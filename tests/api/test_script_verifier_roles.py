@@ -155,6 +155,7 @@ def test_a_loss_that_is_not_written_down_is_assumed_and_told():
     )
 
 
+@pytest.mark.slow
 def test_what_lacks_a_factor_under_the_assumed_loss_is_located():
     report = verify_script(NO_LOSS.replace("d_out @ second.T*slope(hidden)", "d_out @ second.T"))
     assert kinds(report) == {"first": "refuted", "second": "proved"}

@@ -67,6 +67,7 @@ def test_a_derivative_at_the_edge_of_the_domain_is_that_of_its_inside():
     assert all(math.isnan(one.torch) for one in found)
 
 
+@pytest.mark.slow
 def test_a_tangent_whose_factors_are_in_the_wrong_order_is_found():
     lower = [[2.0, 0.0], [0.5, 3.0]], [[3.0, 0.0], [2.0, 2.0]]
     inverse = case("torch.cholesky_inverse(x[0].tril())", lower[0])

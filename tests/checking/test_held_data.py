@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from support.slips import agree, made_of, slip
 
 from symgrad import verify, verify_script
 
@@ -31,6 +32,27 @@ def test_a_coincidence_of_the_data_is_no_derivative(model, hand, data):
     assert not np.array_equal(moved[name], data[name])
     exact, mine = (np.asarray(model(np.eye(2)[0], moved[name])), np.asarray(hand(W, moved[name])))
     assert exact != mine[0] or model(np.eye(2)[1], moved[name]) != mine[1]  # NumPy says so too
+
+
+def test_what_is_right_for_all_data_is_told_and_no_line_is_called_wrong():
+    def right(w, x):
+        return x**2 + 0 * w
+
+    hand = slip(right, "x**2", "3 * x - 2")
+    report = verify(lambda w, x: (w * x * x).sum(), hand, wrt="w", at={"w": W, "x": np.array([1.0, 2.0])})
+    assert report.wrong_steps == ()
+    assert "What is right without that" in str(report)
+    assert agree(made_of(report.repaired_source, right), right, {"w": W, "x": np.array([1.0, 2.0])})
+
+
+def test_what_is_right_for_all_matrices_is_told_where_a_symmetric_one_may_be_meant():
+    def right(x, A):
+        return 0.5 * (A + A.T) @ x
+
+    report = verify(lambda x, A: x @ A @ x / 2, slip(right, "0.5 * (A + A.T)", "A"), wrt="x", at={"x": W, "A": (2, 2)})
+    assert str(report).startswith("Wrong unless A is symmetric")
+    assert report.wrong_steps == ()
+    assert agree(made_of(report.repaired_source, right), right, {"x": W, "A": np.array([[1.0, 2.0], [0.5, 3.0]])})
 
 
 PROBABILITIES = np.array([0.25, 0.75])

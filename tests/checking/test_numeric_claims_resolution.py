@@ -52,3 +52,14 @@ def test_the_guard_lets_no_nan_pass_where_there_is_a_derivative(row):
 def test_a_gradient_without_bound_at_a_kink_passes_the_guard():
     assert assert_gradient(lambda x: torch.sqrt(x).sum(), lambda x: 0.5 / torch.sqrt(x), at={"x": X + 1.0}).ok
     assert assert_gradient(lambda x: x.abs().sum(), lambda x: torch.sign(x), at={"x": X}).ok
+
+
+@pytest.mark.parametrize(
+    ("last", "kind"), [(3.796875, "agrees"), (3.8125, "agrees"), (4.1875, "undecided"), (5.0, "refuted")]
+)
+def test_narrow_numbers_further_off_than_the_derivatives_own_steps_go_are_not_called_right(last, kind):
+    """2 x at 1.9 is 3.8, which bfloat16 rounds by 1/256; numbers that are off by a tenth came another way, or are
+    wrong."""
+    numbers = torch.tensor([0.6, -1.4, last], dtype=torch.bfloat16)
+    at = {"x": torch.tensor([0.3, -0.7, 1.9], dtype=torch.float64)}
+    assert verify(lambda x: (x**2).sum(), numbers, at=at).verdict == kind

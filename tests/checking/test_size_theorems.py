@@ -204,6 +204,7 @@ def test_what_is_taken_off_for_the_exponentials_is_any_entry_of_its_row():
     assert "the rows of Y sum to one" in report.assumptions
 
 
+@pytest.mark.slow
 def test_a_slip_beside_it_is_refuted():
     def by_hand(X, W, Y):
         z = X @ W

@@ -44,6 +44,7 @@ def test_a_factor_that_was_0_on_a_branch_hides_no_fault():
     assert math.floor(report.claims["y"].witness.point["x"]) != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [HALF, {"x": 0.25, "y": -1.05}], ids=["tensors", "floats"])
 def test_what_is_made_of_a_whole_number_is_followed(at):
     assert verify(by_a_remainder, of_the_remainder, at=at, points=16).verdict == "proved"

@@ -386,6 +386,7 @@ def mixing_grad(x, h, u, w, z):
     return {"h": lam, "u": du, "w": dw, "z": dz}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong", "name"),
     [("(prev - c)", "(c - prev)", "gg"), ("(1 - c**2)", "(1 - c)", "cc"), ("lam * g + gg", "lam + gg", "lam")],
@@ -486,22 +487,76 @@ def test_a_sum_may_be_meant_as_a_product(right, wrong):
     assert right in report.repairs[0].after
 
 
-def layer(x, g):
-    c = x - x.mean(-1, keepdim=True)
-    return (g * c * torch.rsqrt((c * c).mean(-1, keepdim=True) + 1e-5)).sum()
+# ------------------------------------------------------------------------------------------------ recurrences
 
 
-def layer_grad(x, g):
-    c = x - x.mean(-1, keepdim=True)
-    r = torch.rsqrt((c * c).mean(-1, keepdim=True) + 1e-5)
-    n = c * r
-    return {"x": r * (g - g.mean(-1, keepdim=True) - n * (g * n).mean(-1, keepdim=True))}
+SEQUENCE = R.standard_normal((4, 2))
 
 
-def test_the_layer_norm_without_the_mean_of_the_gradient():
-    x, g = torch.as_tensor(R.standard_normal((3, 4))), torch.as_tensor(R.standard_normal((3, 4)))
-    hand = slip(layer_grad, " - g.mean(-1, keepdim=True)", "")
-    report = verify(layer, hand, at={"x": x, "g": g}, wrt=["x"])
-    (repair,) = report.repairs
-    assert repair.proved
-    assert agree(made_of(report.repaired_source, layer_grad), layer_grad, {"x": x, "g": g})
+def updated(Wz, Wc):
+    h = np.zeros(3)
+    for x in SEQUENCE[:3]:
+        xh = np.concatenate([x, h])
+        z = 1 / (1 + np.exp(-Wz @ xh))
+        h = (1 - z) * h + z * np.tanh(Wc @ xh)
+    return h.sum()
+
+
+def updated_grad(Wz, Wc):
+    h, tape = np.zeros(3), []
+    for x in SEQUENCE[:3]:
+        xh = np.concatenate([x, h])
+        z = 1 / (1 + np.exp(-Wz @ xh))
+        c = np.tanh(Wc @ xh)
+        tape.append((xh, z, c, h))
+        h = (1 - z) * h + z * c
+    gWz, gWc, gh = np.zeros_like(Wz), np.zeros_like(Wc), np.ones(3)
+    for xh, z, c, before in reversed(tape):
+        gz = gh * (c - before) * z * (1 - z)
+        gc = gh * z * (1 - c**2)
+        gWz += np.outer(gz, xh)
+        gWc += np.outer(gc, xh)
+        gxh = Wz.T @ gz + Wc.T @ gc
+        gh = gh * (1 - z) + gxh[2:]
+    return {"Wz": gWz, "Wc": gWc}
+
+
+def test_a_gate_whose_gradient_is_that_of_what_its_sigmoid_is_of_is_no_wrong_line():
+    at = {"Wz": R.standard_normal((3, 5)), "Wc": R.standard_normal((3, 5))}
+    report = judge(updated, updated_grad, at, "gh = gh * (1 - z) + gxh[2:]", "gh = gxh[2:]")
+    assert report.wrong_steps == ("gh",)
+
+
+def summed(Wx, Wh, b):
+    h, loss = np.zeros(2), 0.0
+    for t in range(4):
+        h = np.tanh(Wx @ SEQUENCE[t] + Wh @ h + b)
+        loss = loss + 0.5 * ((h - SEQUENCE[t, ::-1]) ** 2).sum()
+    return loss
+
+
+def summed_grad(Wx, Wh, b):
+    h = [np.zeros(2)]
+    for t in range(4):
+        h.append(np.tanh(Wx @ SEQUENCE[t] + Wh @ h[t] + b))
+    gWx, gWh, gb, carry = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(b), np.zeros(2)
+    for t in range(3, -1, -1):
+        raw = (carry + h[t + 1] - SEQUENCE[t, ::-1]) * (1 - h[t + 1] ** 2)
+        gWx += np.outer(raw, SEQUENCE[t])
+        gWh += np.outer(raw, h[t])
+        gb += raw
+        carry = Wh.T @ raw
+    return {"Wx": gWx, "Wh": gWh, "b": gb}
+
+
+def test_a_statement_that_forgets_to_add_beside_another_slip():
+    at = {"Wx": R.standard_normal((2, 2)), "Wh": R.standard_normal((2, 2)), "b": R.standard_normal(2)}
+    report = judge(summed, summed_grad, at, "gb += raw", "gb = raw", "Wh.T @ raw", "Wh @ raw")
+    assert set(lines_of(report)) == {"gb = raw", "carry = Wh @ raw"}
+
+
+@pytest.mark.parametrize(("old", "new"), [("raw, h[t])", "raw, h[-2])"), ("h[t + 1] ** 2)", "h[-2] ** 2)")])
+def test_an_index_from_the_end_that_is_meant_in_one_turn_of_a_loop_alone(old, new):
+    at = {"Wx": R.standard_normal((2, 2)), "Wh": R.standard_normal((2, 2)), "b": R.standard_normal(2)}
+    (line,) = {*lines_of(judge(summed, summed_grad, at, old, new))}
+    assert "h[-2]" in line

@@ -67,8 +67,11 @@ def test_a_gradient_is_given_entry_by_entry_in_the_order_of_the_arguments():
     assert verify(Latex(f + r"\begin{pmatrix} 2x + 3y \\ 3x \end{pmatrix}")).verdict == "proved"
     report = verify(Latex(f + r"(2x + 3y, 2x)^\top"))
     assert {n: c.kind for n, c in report.claims.items()} == {"x": "proved", "y": "refuted"}
-    with pytest.raises(SymgradError, match=r"Begin the model with g\(x, y\) = \.\.\."):
-        verify(Latex(r"g = x y"), Latex(r"\nabla g = (y, x)"))
+    assert verify(Latex(r"g = c x^2 y"), Latex(r"\nabla g = (2cxy, cx^2)")).verdict == "proved"
+    with pytest.raises(BadFormula, match="which inputs the 2 columns of this matrix are for") as error:
+        verify(Latex(r"g = a b^2"), Latex(r"\nabla g = (b^2, 2ab)"))
+    assert r"Write its left side as \frac{\partial g}{\partial(a, b)}" in str(error.value)
+    assert verify(Latex(r"g = a b^2"), Latex(r"\frac{\partial g}{\partial(a, b)} = (b^2, 2ab)")).verdict == "proved"
 
 
 def test_a_derivative_for_a_power_needs_to_be_sure():

@@ -71,3 +71,11 @@ def test_one_point_in_three_has_bits_all_the_way_down():
     assert fine == [False, False, True] * 3
     single = [p["x"].astype(np.float32) == p["x"] for p in neighbours(inputs, 9, 0, 24)]
     assert np.all(single)
+
+
+@pytest.mark.parametrize(("shape", "names"), [((30_000_000,), ("n",)), ((6000, 6000), ("n0", "n1"))])
+def test_a_shape_that_would_take_minutes_is_an_error_that_says_what_to_ask_instead(shape, names):
+    with pytest.raises(SymgradError, match="so many entries take minutes") as error:
+        verify(lambda x: (x * x).sum(), lambda x: 2 * x, at={"x": shape})
+    assert str(names) in str(error.value)
+    assert verify(lambda x: (x * x).sum(), lambda x: 2 * x, at={"x": names}).verdict == "proved"

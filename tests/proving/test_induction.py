@@ -119,6 +119,15 @@ def test_turns_within_turns_are_no_sequence_of_turns():
     assert family_of(3, [[(("a",), (n * n,))] for n in (3, 4, 5)]) is None
 
 
+def test_a_loop_over_blocks_gains_a_blocks_turns_at_each_size():
+    met = [[(("turn",), (t, 2 * t)) for t in range(4 * n)] for n in (8, 9, 10)]
+    family = family_of(8, met)
+    assert family is not None
+    assert family.loops == 1
+    assert family.at(33) == [(("turn",), (t, 2 * t)) for t in range(132)]
+    assert family_of(8, [met[0], met[1], met[2][:-1]]) is None
+
+
 def test_what_only_one_side_needs_is_asked_of_no_equality():
     """x/x is 1 wherever it has a value; sqrt(x)**2 is x only where x is not negative, which x does not say."""
 

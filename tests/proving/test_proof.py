@@ -358,7 +358,7 @@ def test_attention():
     assert not proved(exact.program, slip, exact.of[k])
 
 
-@pytest.mark.parametrize("n", [3, 60])
+@pytest.mark.parametrize("n", [3, pytest.param(60, marks=pytest.mark.slow)])
 def test_products_of_matrices(n):
     """Small ones are proved by their terms, large ones as a whole."""
     b = Builder()

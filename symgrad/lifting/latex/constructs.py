@@ -41,6 +41,7 @@ from symgrad.lifting.latex.token_reader import (
     unexpected,
 )
 from symgrad.lifting.latex.tokens import ACCENTS, FONTS, FUNCTIONS, GREEK, RELATIONS, Token
+from symgrad.lifting.latex.typeset_matrices import KINDS, matrix
 
 # --------------------------------------------------------------------------------------------------------------- folds
 # Sums and products in formulas in LaTeX: their indices, their limits, and the conditions below them.
@@ -336,6 +337,7 @@ TABLE = (
     Row("( [ \\{ \\langle", fenced),
     Row("| \\|", _absolute),
     Row("\\begin{cases}", cases),
+    Row(" ".join(f"\\begin{{{kind}}}" for kind in KINDS), matrix),
     Row(f"text {_macros(*FUNCTIONS, 'operatorname', 'mathrm', 'mathsf', 'mathit', 'mathbf')}", function_call),
     Row("letter", letters, alone=bare_name),
     Row(f"text {_macros(*GREEK, *ACCENTS, *FONTS, 'operatorname')}", named, alone=bare_name),

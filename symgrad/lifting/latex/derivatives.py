@@ -202,6 +202,9 @@ def _fraction(r: Reader) -> Node:
     start = r.take()
     r.at += 1
     r.at += differential(r, r.at)
+    if (lists := _lists(r)) is not None:
+        of, wrt = lists
+        return Node("jacobian", (*of, *wrt), r.since(start.start), len(of))
     order = _order(r)
     of = None if r.token.kind == "close" else _differentiated(r, "close")
     if r.token.kind != "close":
@@ -212,6 +215,30 @@ def _fraction(r: Reader) -> Node:
         r.fail("a derivative is taken with respect to names.", (start.start, r.token.stop))
     r.at += 1
     return _slope(r, of or _behind(r), wrt, order, start.start)
+
+
+def _lists(r: Reader) -> tuple[tuple[Node, ...], tuple[Node, ...]] | None:
+    """``(x, y)}{\\partial(r, \\theta)``: what is differentiated and for what, where one is a list; else None."""
+    mark, found = r.at, list[tuple[Node, ...]]()
+    with contextlib.suppress(SymgradError):
+        for part in range(2):
+            if r.token.text == "(":
+                found.append(named_arguments(r))
+            elif (name := whole_name(r)) is not None and name.head == "symbol":
+                found.append((name,))
+                if r.token.text == "(" and not part:
+                    named_arguments(r)
+            if len(found) != part + 1 or r.token.kind != "close":
+                break
+            r.at += 1
+            if not part:
+                r.at += 1
+                r.at += differential(r, r.at)
+        else:
+            if max(map(len, found)) > 1:
+                return found[0], found[1]
+    r.at = mark
+    return None
 
 
 def _behind(r: Reader) -> Node:

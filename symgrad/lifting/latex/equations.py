@@ -27,7 +27,8 @@ from symgrad.lifting.latex.token_reader import (
     spelled,
     unexpected,
 )
-from symgrad.lifting.latex.tokens import Token, tokens
+from symgrad.lifting.latex.tokens import Token, function, tokens
+from symgrad.lifting.latex.typeset_matrices import grid, listed
 
 # ------------------------------------------------------------------------------------------------------------ document
 # The equations of a text in LaTeX, once every symbol in them is resolved.
@@ -159,11 +160,13 @@ def equations(
     words: frozenset[str] = frozenset(),
     beside: str = "",
     outputs: Mapping[str, tuple[str, ...]] | None = None,
+    values: bool = False,
 ) -> tuple[Equation, ...]:
     """The equations of ``text``.
 
     ``known`` are names that are inputs, if they are known, ``functions`` names that are called with arguments, with
     these arguments, and ``words`` names of several letters; those that the text itself defines are added.
+    With ``values`` no row defines a function of the table, ``\\operatorname{tr}(A) = ...``: two values are equal.
     ``beside`` is the text of the model, and ``outputs`` what it defines, with its inputs: ``u_{xx}`` is a derivative.
     Raises `BadFormula` where the text is no formula, with the place.
     """
@@ -183,7 +186,7 @@ def equations(
     for sides in pieces:
         made = Equation(None, (), (), (0, 0))
         if len(sides) > 1 and sides[0]:
-            made = _left_or_value(reader(sides[0], names), {**(outputs or {}), **takes})
+            made = _left_or_value(reader(sides[0], names), {**(outputs or {}), **takes}, values)
             if made.arguments and made.left is not None and made.left.head == "symbol":
                 listed = tuple(spelled(a) or a.value.base for a in made.arguments)
                 takes |= dict.fromkeys(called_names(made.left), listed)
@@ -207,7 +210,26 @@ def equations(
             span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
             made = _multiplied(replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers)
             found += _claimed(_of_values(made))
-    return tuple(found)
+    return tuple(x for e in found for x in _claimed_of_new(e, found, known))
+
+
+def _claimed_of_new(e: Equation, found: Sequence[Equation], known: frozenset[str] | None) -> list[Equation]:
+    """``\\frac{1}{T} = \\frac{dS}{dU} = ...``: what the derivative is, where nothing else says what T is."""
+    if e.left is not None or e.formula is not None or len(e.sides) < 3:
+        return [e]
+    inside = {spelled(p) or p.value.base for p in parts(e.sides[0]) if p.head == "symbol"} - {"e", "pi"}
+    others = {
+        spelled(p)
+        for x in found
+        for side in (x.left, *x.bodies)
+        if side is not None
+        for p in parts(side)
+        if p.head == "symbol" and not (x is e and any(p is q for q in parts(e.sides[0])))
+    }
+    if not inside or inside & (others | (known or frozenset())):
+        return [e]
+    named = Node("symbol", (), e.sides[0].span, Name("?", "", "?"))
+    return _claimed(replace(e, left=named, sides=e.sides[1:]))[:1]
 
 
 def _of_values(e: Equation) -> Equation:
@@ -225,48 +247,18 @@ def _each(
     if e.left is None or e.left.head != "derivative" or len(e.left.args) != 1 or e.left.value != 1 or e.formula:
         yield e, sides
         return
-    entries = [_entries(side) for side in sides[1:]]
+    entries = [[x for row in grid(side) or [[side]] for x in row] for side in sides[1:]]
     listed = takes.get(spelled(e.left.args[0]) or "", ())
     if all(len(found) == 1 for found in entries):
         one = (_symbol(listed[0], e.left),) if len(listed) == 1 else ()
         yield replace(e, left=replace(e.left, args=(*e.left.args, *one))), sides
         return
     if not all(len(found) == len(listed) for found in entries):
-        shown = e.left.args[0].value.shown
-        what = f"{shown} is not said to have" if not listed else f"{shown} has {len(listed)}"
-        raise Undecided(
-            f"this gradient has {len(entries[-1])} entries, one for each argument, and {what} arguments.",
-            where=place(text, e.left.span),
-            instead=f"Begin the model with {shown}(x, y) = ..., its arguments in the order of the entries.",
-        )
+        yield e, sides
+        return
     for k, name in enumerate(listed):
         left = replace(e.left, args=(e.left.args[0], _symbol(name, e.left)))
         yield replace(e, left=left), [sides[0], *(found[k] for found in entries)]
-
-
-def _entries(side: list[Token]) -> list[list[Token]]:
-    """The entries of a column or a row: ``\\begin{pmatrix} a \\\\ b \\end{pmatrix}``, ``(a, b)^\\top``."""
-    if side[-1].text in ("\\top", "T") and side[-2].text == "^":
-        side = side[:-2]
-    first, last = side[0].text, side[-1].text
-    if first.startswith("\\begin{") and "matrix" in first and last == first.replace("begin", "end"):
-        ends = ("row", "&")
-    elif first == "(" and last == ")":
-        ends = (",",)
-    else:
-        return [side]
-    found: list[list[Token]] = [[]]
-    depth = 0
-    for token in side[1:-1]:
-        depth += token.kind == "open" or token.text in ("(", "[", "\\{") or token.text.startswith("\\begin{")
-        depth -= token.kind == "close" or token.text in (")", "]", "\\}") or token.text.startswith("\\end{")
-        if depth < 0:
-            return [side]
-        if not depth and (token.kind in ends or token.text in ends):
-            found.append([])
-        else:
-            found[-1].append(token)
-    return [entry for entry in found if entry]
 
 
 def _multiplied(e: Equation, text: str, takes: Mapping[str, tuple[str, ...]], known: frozenset[str]) -> Equation:
@@ -339,7 +331,7 @@ def have_left_sides(text: str) -> bool:
 
 def _side(r: Reader, bound: tuple[str, ...], by: tuple[Node, ...]) -> Node:
     r.bound, r.by = bound, by
-    node = expression(r)
+    node = listed(r) or expression(r)
     if r.token.kind != "end":
         unexpected(r)
     return node
@@ -380,12 +372,15 @@ def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
     return Equation(node, arguments, (), node.span, formula, minus)
 
 
-def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
+def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]], values: bool) -> Equation:
     """What an equation is about; of one whose left side is a value itself, ``\\cos 2x = 2\\cos^2 x - 1``, nothing."""
     try:
         if moment_word(r) is not None:
             r.fail("a moment is a value.", r.token.span)
-        return _left(r, takes)
+        made = _left(r, takes)
+        if values and made.arguments and made.left is not None and function(made.left.value.base) is not None:
+            r.fail("a function of the table is known.", made.span)
+        return made
     except Undecided:
         raise
     except SymgradError as error:

@@ -28,7 +28,7 @@ CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}
 _ROUNDED = 6  # a decimal of so many digits is taken to be rounded in its last one
 _GROUPS = ("add", "neg", "mul", "call", "sum", "prod")
 _CONNECTING = frozenset("if for when otherwise else and or".split())
-_STOPS = frozenset("\\rangle \\\\ \\land \\lor \\end{cases}".split()) | {t for t in RELATIONS if len(t) > 1}
+_STOPS = frozenset("\\rangle \\\\ \\land \\lor".split()) | {t for t in RELATIONS if len(t) > 1}
 _SAME = {"varepsilon": "epsilon", "imath": "i", "jmath": "j"}
 
 
@@ -132,7 +132,10 @@ def starts_factor(r: Reader, token: Token) -> bool:
             return token.text in r.rows
         case "macro":  # one that nobody knows is refused where it is read
             return token.text in r.rows or not (
-                token.text in INSTEAD or token.text in OPERATORS or token.text in _STOPS
+                token.text in INSTEAD
+                or token.text in OPERATORS
+                or token.text in _STOPS
+                or token.text.startswith("\\end{")
             )
     return False
 
@@ -440,6 +443,8 @@ def _entry(r: Reader, node: Node) -> Node:
             return made
     items = subscript(r)
     span = r.since(node.span[0])
+    if node.head == "derivative" and node.span == r.fence:
+        return node  # what is held fixed, which all other inputs are
     base = node.args[0] if node.head in ("pow", "transpose") else node
     if node.head == "pow" and base.head == "norm" and base.value == "2":  # \\|A\\|^2_F
         kind = str(items[0].value.base if items[0].head == "symbol" else items[0].value)

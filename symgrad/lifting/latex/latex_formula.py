@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -31,6 +32,9 @@ from symgrad.program.piecewise import given as given_value
 from symgrad.program.program import Program, Source, interpret, promote
 
 # ------------------------------------------------------------------------------------------------------- latex formula
+
+
+_INNER_ROWS = re.compile(r"\\begin\{(\w*matrix|array|d?cases)\}.*?(?:\\end\{\1\}|$)", re.S)
 
 
 class Named(Protocol):
@@ -80,6 +84,8 @@ class Latex:
     only: str | None = field(default=None, kw_only=True, repr=False)
     row: tuple[int, int] | None = field(default=None, kw_only=True, repr=False)  # which line is meant, and which side
     keyed: bool = field(default=False, kw_only=True, repr=False)
+    values: bool = field(default=False, kw_only=True, repr=False)  # whether no row defines a function of the table
+    moving: tuple[str, ...] = field(default=(), kw_only=True, repr=False)  # differentials, which are inputs too
     above: int = field(default=0, kw_only=True, repr=False)  # the rows that stood above it, in the text that it is of
     made: dict[tuple[tuple[str, tuple[int, ...]], ...], _Elaborated] = field(
         default_factory=dict, init=False, repr=False
@@ -120,7 +126,7 @@ class Latex:
             words, beside = words_of(self.model.equations), self.model.text
             last = self.model.document.definitions[-1:]
             outputs = {str(d.name): self.model.document.names for d in last if not (d.indices or d.arguments)}
-        return equations(self.text, known, functions, words, beside, outputs)
+        return equations(self.text, known, functions, words, beside, outputs, self.values)
 
     @functools.cached_property
     def document(self) -> Document:
@@ -134,7 +140,7 @@ class Latex:
         if self.model is None:
             return None
         back = {outside: own for own, outside in self.rename.items()}
-        names = {back.get(n, n) for n in self.model.names}
+        names = {back.get(n, n) for n in self.model.names} | set(self.moving)
         return frozenset(names | {n.replace(".", "_") for n in names})
 
     @property
@@ -290,7 +296,7 @@ class Latex:
 
     def row_of(self, place: int) -> int:
         """The row of the text, from 1, with those that stood above it."""
-        return self.above + self.text.count("\\\\", 0, place) + 1
+        return self.above + _INNER_ROWS.sub("", self.text[:place]).count("\\\\") + 1
 
     def closed(self) -> sp.Expr:
         """A formula of numbers in SymPy; its integrals and sums without end are written down, and not carried out."""

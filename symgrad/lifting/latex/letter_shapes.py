@@ -72,6 +72,12 @@ class _Forms:
                 return self.product(node, scope)
             case "partial":
                 return Form()
+            case "jacobian":
+                return Form((node.value, len(args) - node.value), named=False)
+            case "matrix":
+                if any(self.of(x, scope).shape for x in args):
+                    raise Misfit("an entry of a matrix is a number.")
+                return Form(tuple(n for n in node.value if n > 1), row=node.value[0] == 1, named=False)
             case "applied":
                 return self.applied(node, scope)
         found = [self.of(x, scope) for x in args]
@@ -152,12 +158,16 @@ class _Forms:
         inside = {i: (Length(), None) for i in f.indices}
         if primes or f.indices:
             return _same(given, "a function")
-        mine = _Forms(
-            self.text, self.counting, {**self.names, **dict(zip(f.arguments, given, strict=True))}, self.plain
-        )
+
+        def at(forms: Sequence[Form]) -> Form:
+            names = {**self.names, **dict(zip(f.arguments, forms, strict=True))}
+            return _Forms(self.text, self.counting, names, self.plain).of(f.body, inside)
+
         try:
-            return mine.of(f.body, inside)
+            return at(given)
         except Misfit:
+            if not any(x.shape for x in given) or at([Form()] * len(given)).shape:
+                raise
             return _same(given, "a function")
 
     def line(self, line: Definition | Claim) -> Form:
@@ -340,7 +350,11 @@ class _Question:
         """The axes of what is defined last; raises `Misfit` where some part does not fit."""
         names = {n: Form(s) for n, s in (*self.given.items(), *shapes.items())}
         forms, made = _Forms(self.document.text, self.counting, names, self.plain), Form()
+        said = {p.value for line in self.document.lines for p in parts(line.body) if p.head == "name"}
+        last = self.document.definitions[-1] if self.document.definitions else None
         for line in self.document.definitions:
+            if line is not last and line.arguments and line.name not in said:
+                continue  # a function that is only called has no value by itself
             made = forms.line(line)
             if line.name is not None:
                 names[line.name] = made
@@ -384,4 +398,5 @@ class _Question:
 
 def _is_of_arrays(node: Node) -> bool:
     entrywise = node.head == "mul" and not {"odot", "oslash"}.isdisjoint(node.value)
-    return node.head in _WORDS or entrywise or (node.head == "call" and node.value[0] in _CALLS)
+    is_listed = node.head == "call" and node.args[0].head in ("matrix", "jacobian")  # of entries that are numbers
+    return node.head in _WORDS or entrywise or (node.head == "call" and node.value[0] in _CALLS and not is_listed)

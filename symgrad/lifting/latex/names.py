@@ -50,7 +50,7 @@ from symgrad.ops.scalars import unknown
 _HAVE_INVERSES = frozenset("sin cos tan sec csc cot sinh cosh tanh".split())
 _OPEN, _CLOSE = ("(", "[", "\\{"), (")", "]", "\\}")
 _ENDS = frozenset("+ - ) ] } , = < > & : ; . * \\} \\rangle \\cdot \\times \\odot \\oslash \\div \\circ".split())
-_ENDS |= frozenset(RELATIONS) | {"\\end{cases}", "\\land", "\\lor"}
+_ENDS |= frozenset(RELATIONS) | {"\\land", "\\lor"}
 
 
 def function_call(r: Reader) -> Node | None:
@@ -60,10 +60,10 @@ def function_call(r: Reader) -> Node | None:
 
 
 def _function_word(r: Reader) -> tuple[str, int] | None:
-    """The function that the next tokens name, and how many tokens that takes."""
+    """The function that the next tokens name, and how many tokens that takes; None for one that a row defines."""
     token = r.token
     if token.kind == "text":
-        name = function(token.text)
+        name = function(token.text) if token.text not in r.functions else None
         return None if name is None or len(token.text) < 2 else (name, 1)
     if token.kind != "macro":
         return None
@@ -74,7 +74,8 @@ def _function_word(r: Reader) -> tuple[str, int] | None:
         letters = ""
         while r.peek(k := k + 1).kind in ("letter", "number"):
             letters += r.peek(k).text
-        name = function(letters) if len(letters) > 1 and r.peek(k).kind == "close" else None
+        is_word = len(letters) > 1 and r.peek(k).kind == "close" and letters not in r.functions
+        name = function(letters) if is_word else None
         return None if name is None else (name, k + 1)
     return None
 
@@ -204,7 +205,7 @@ def _is_wrapped(r: Reader) -> bool:
 
 
 def _ends(token: Token) -> bool:
-    return token.kind in ("end", "row", "close") or token.text in _ENDS
+    return token.kind in ("end", "row", "close") or token.text in _ENDS or token.text.startswith("\\end{")
 
 
 def _refuse_more(r: Reader, shown: str, start: int, inner: Node) -> None:
@@ -313,11 +314,19 @@ def _styled_word(r: Reader, font: str, letters: str, span: tuple[int, int], styl
             f"Write \\mathrm{{{letters}}} for one name, or \\{font} for each letter.",
         )
     if letters == "d" and font == "mathrm" and starts_name(r.token):
-        r.fail("\\mathrm{d} stands for a differential.", span, "For the product write d \\cdot x.")
+        r.fail("\\mathrm{d} stands for a differential.", span, "For the product write d \\cdot x.", Undecided)
     applied = starts_name(r.token) or r.token.text in ("(", "[", "\\{", "{")
-    if font == "operatorname" and applied and letters not in (r.known or ()):
-        raise unknown(letters, place(r.text, span))
+    said = r.on_left or letters in r.functions or letters in (r.known or ())  # a row says what it is
+    if font == "operatorname" and applied and not said:
+        raise _unknown(r, letters, span)
     return _word(r, letters, span, style)
+
+
+def _unknown(r: Reader, word: str, span: tuple[int, int]) -> Undecided:
+    """A word that is called, and that a row of the model may define."""
+    error = unknown(word, place(r.text, span))
+    instead = f"Add a row that says what it is, \\operatorname{{{word}}}(x) = ..., or symgrad.define({word!r}, ...)."
+    return Undecided(error.what, where=error.where, instead=instead)
 
 
 def _styled_number(r: Reader, start: Token, style: str, *, braces: bool) -> Node:
@@ -382,7 +391,7 @@ def letters(r: Reader) -> Node:
             f"Write \\mathrm{{{word}}} for the name, or the factors with spaces: {' '.join(word)}.",
         )
     if len(word) == 2 and word[0] == "d" and not r.knows("d"):
-        r.fail(f"{word} looks like a differential.", span, f"For the product write d \\cdot {word[1]}.")
+        r.fail(f"{word} looks like a differential.", span, f"For the product write d \\cdot {word[1]}.", Undecided)
     return named(r)
 
 
@@ -422,7 +431,7 @@ def _by_name(letter: str) -> str:
 _CONTEXT = {  # a letter that is a function beside what is written so
     "phi": ("\\Phi", "N("),
     "varphi": ("\\Phi", "N("),
-    "psi": ("\\Gamma", "\\psi_1", "digamma"),
+    "psi": ("\\Gamma", "\\psi_1", "digamma", "B(\\alpha"),
 }
 
 
@@ -432,6 +441,8 @@ def _by_letter(r: Reader, node: Node) -> Node | None:
     order = [x.value for x in node.args if x.head == "number" and x.value.denominator == 1]
     if node.value.style or node.value.label or len(order) < len(node.args) or len(order) > 1:
         return None
+    if base == "B" and not (primes or order):
+        return _beta(r, node)
     if any(mark not in ("psi", "J") for mark in (base,) if order) or (base == "J" and not order):
         return None
     inside = "".join(t.text for t in r.tokens[r.at + 1 : r.at + 3]).removeprefix("-")
@@ -451,6 +462,16 @@ def _by_letter(r: Reader, node: Node) -> Node | None:
     return Node("call", (inner,), span, (name, primes + (base in ("phi", "varphi"))))
 
 
+def _beta(r: Reader, node: Node) -> Node | None:
+    """``B(\\alpha, \\beta)``, Euler's function, beside what has to do with it; None for another B."""
+    mark, inner = r.at, fenced(r, commas=True)
+    beside = any(x in r.context for x in ("\\Gamma", "\\psi", "digamma")) or "\\alpha" in r.written(inner.span)
+    if inner.head != "several" or len(inner.args) != 2 or not beside:
+        r.at = mark
+        return None
+    return Node("call", inner.args, r.since(node.span[0]), ("beta", 0))
+
+
 def _before_parenthesis(r: Reader, node: Node) -> Node:
     base, style = node.value.base, node.value.style
     if (called := _call_of_row(r, node)) is not None:
@@ -467,7 +488,7 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         instead = f"Write \\operatorname{{besselj}}({order}, ...), or J_{order} \\cdot (...)."
         r.fail(what, here, instead, Undecided)
     if letter == base and len(base) > 1:
-        raise unknown(base, place(r.text, node.span))
+        raise _unknown(r, base, node.span)
     if style == "blackboard" or (base in ("E", "P") and r.token.text == "["):
         r.fail(f"{letter} with brackets is an expectation or a probability.", node.span, "Write out its value.")
     product = f"for a product write {letter} \\cdot (...)"
@@ -492,7 +513,7 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         r.fail(
             f"{letter}(...) with a comma is a call, and {letter} is not a known function.",
             whole,
-            "The functions are those of the table, such as \\exp, \\tanh and \\operatorname{softmax}.",
+            f"Add a row that says what it is, {letter}(x, y) = ...; Euler's function is \\operatorname{{beta}}(a, b).",
             Undecided,
         )
     if inner.head in ("symbol", "number"):

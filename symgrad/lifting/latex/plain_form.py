@@ -114,6 +114,13 @@ def _written(node: Node) -> tuple[str, int]:
         case "integral" | "between":
             body, low, high = map(plain, args)
             return f"{node.head}({node.value}={low}..{high}, {body})", _ATOM
+        case "jacobian":
+            of, wrt = (", ".join(map(plain, x)) for x in (args[: node.value], args[node.value :]))
+            return f"d({of})/d({wrt})", _ATOM
+        case "matrix":
+            rows, columns = node.value
+            shown = [", ".join(map(plain, args[k * columns : (k + 1) * columns])) for k in range(rows)]
+            return f"[{'; '.join(shown)}]", _ATOM
         case "moment":
             return f"{node.value}[{', '.join(map(plain, args))}]", _ATOM
         case "infinity":

@@ -157,12 +157,9 @@ class _Resolver:
         if self.borrowed and self.beside is not None:
             inputs |= set(self.beside.names)
             self.names |= {n: self.found[0].span for n in self.beside.names if n not in self.names}
-        names = tuple(sorted(inputs))
-        sizes, tensors = frozenset(self.sizes), frozenset(self.tensors)
-        functions = tuple(self.own.values())
-        return Document(
-            self.text, tuple(lines), names, sizes, tensors, self.names, functions, tuple(self.open), self.bold
-        )
+        sets = frozenset(self.sizes), frozenset(self.tensors)
+        functions, slopes = tuple(self.own.values()), tuple(self.open)
+        return Document(self.text, tuple(lines), tuple(sorted(inputs)), *sets, self.names, functions, slopes, self.bold)
 
     def model_of(self, formula: Node) -> str:
         """The name of the model, where a left side differentiates its formula."""
@@ -200,10 +197,8 @@ class _Resolver:
     def same_style(self) -> None:
         """Refuse one letter in two fonts, unless one is a tensor and the other its entries."""
         for base, fonts in self.styles.items():
-            if len(fonts) < 2:
-                continue
             entries = {entry for _, entry in fonts.values()}
-            if len(fonts) == 2 and entries == {True, False}:
+            if len(fonts) < 2 or (len(fonts) == 2 and entries == {True, False}):
                 continue
             span = list(fonts.values())[-1][0]
             self.fail(f"{base} stands in two fonts: one name or two is not clear.", span, "Rename one of them.")
@@ -217,7 +212,8 @@ class _Resolver:
         if e.left.head == "symbol":
             node = settled(e.left, below.__contains__)
             letters, full = indices_of(node), self.name_of(node)
-            if letters and ((set(letters) <= below and full not in known) or len(node.args) > 1):
+            several = len(node.args) > 1 and not (e.arguments and below.isdisjoint(letters))  # f_{w,b}(x) is a name
+            if letters and ((set(letters) <= below and full not in known) or several):
                 self.once(letters, e.left)
                 return node.value.base, letters, None
             return full, (), None
@@ -320,6 +316,9 @@ class _Resolver:
                 body, *ends = node.args
                 made = self.walk(body, scope | {node.value}), *(self.limit(x, scope) for x in ends)
                 return Node(node.head, made, node.span, node.value)
+            case "jacobian":
+                self.borrowed = True
+                return Node("jacobian", tuple(self.symbol(x, scope) for x in node.args), node.span, node.value)
             case "infinity":
                 self.fail("\\infty is not a number to compute with.", node.span)
             case "pow" if (power := said_power(node, self.lets)) is not None:

@@ -70,6 +70,26 @@ class Value:
                 return f"a tensor of shape {list(shape)}"
 
 
+def too_many_indices(name: str, count: int, shape: tuple[int, ...]) -> tuple[str, str]:
+    """What is wrong with an entry that has more indices than its tensor has axes, and what to write instead."""
+    what = "is a number" if not shape else f"has the shape {list(shape)}"
+    wanted = ", ".join("3" for _ in range(count)) + ("," if count == 1 else "")
+    shown = f"{name} has {count} ind{'ex' if count == 1 else 'ices'} here, and {what}."
+    return shown, f"Give it a shape that fits: at={{{name!r}: ({wanted})}}."
+
+
+def entries_of(base: Any) -> Callable[..., Any]:
+    return lambda *i: base[i]
+
+
+def at_entry(value: Value) -> Callable[[Any], Any]:
+    return lambda e: value.at(*e.indices)
+
+
+def real_root(x: Any, order: int) -> Any:
+    return sp.sign(x) * sp.Abs(x) ** sp.Rational(1, order)
+
+
 class Algebra:
     """The operations; ``first`` is what indices count from."""
 
@@ -85,6 +105,23 @@ class Algebra:
 
     def identity(self) -> Value:
         return Value((None, None), lambda i, j: sp.KroneckerDelta(i, j), unit=sp.Integer(1))
+
+    def literal(self, entries: sp.ImmutableMatrix) -> Value:
+        """A matrix of entries that are written out; of one column a vector, of one row its transpose."""
+        (rows, columns), first = entries.shape, self.first
+
+        def at(*given: Any) -> Any:
+            i, j = given if len(given) == 2 else (given[0], first) if columns == 1 else (first, given[0])
+            marks = {
+                (a, b): sp.KroneckerDelta(i, a + first) * sp.KroneckerDelta(j, b + first)
+                for a in range(rows)
+                for b in range(columns)
+            }
+            return sp.Add(*(entries[place] * mark for place, mark in marks.items()))
+
+        if columns == 1 or rows == 1:
+            return Value((rows * columns,), at, row=columns > 1)
+        return Value((rows, columns), at, matrix=entries)
 
     def total(self, n: Size, body: Callable[[Any], Any]) -> Any:
         """The sum of ``body`` over an axis of n entries."""
@@ -257,10 +294,14 @@ class Algebra:
         if not a.shape:
             return a
         self.square(a, "the determinant")
+        if isinstance(a.matrix, sp.MatrixBase):
+            return self.scalar(a.matrix.det(method="berkowitz"))
         return self.scalar(sp.Determinant(self.whole(a, "a determinant")))
 
     def inverse(self, a: Value) -> Value:
         n = self.square(a, "the inverse")
+        if isinstance(a.matrix, sp.MatrixBase):
+            return self.literal(sp.ImmutableMatrix(a.matrix.adjugate() / a.matrix.det(method="berkowitz")))
         matrix = sp.Inverse(self.whole(a, "an inverse"))
         first = self.first
         return Value((n, n), lambda i, j: MatrixElement(matrix, i - first, j - first), matrix=matrix)

@@ -317,7 +317,9 @@ def unexpected(r: Reader) -> NoReturn:
     if token.kind == "close":
         r.fail("this brace was never opened.", token.span)
     if token.text.startswith(("\\begin", "\\end")):
-        r.fail(f"{token.text} is not read here.", token.span, "Choices are \\begin{cases} ... \\end{cases}.")
+        r.fail(
+            f"{token.text} is not read here.", token.span, "Choices are \\begin{cases}, and matrices \\begin{pmatrix}."
+        )
     if token.kind == "macro":
         word = token.text[1:]
         r.fail(

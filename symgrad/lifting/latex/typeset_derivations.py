@@ -15,7 +15,7 @@ from symgrad.lifting.text.step_list import Steps
 
 _TENSORS = frozenset(
     "entry index size sum prod delta identity ones zeros transpose norm inner hadamard_power root call slice "
-    "applied partial".split()
+    "applied partial matrix jacobian".split()
 )
 _TENSOR_CALLS = frozenset("det tr diag softmax logsumexp logdet total".split())
 

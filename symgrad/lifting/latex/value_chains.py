@@ -49,7 +49,7 @@ def chain_of(whole: Latex) -> Chain | None:
     means, told = _moments(whole)
     sides: list[Any] = [f.closed().xreplace(means) for f in formulas] if needs_values(whole) else list(formulas)
     rows = [whole.row_of(node.span[0]) for node in nodes]
-    names = _names(rows)
+    names = side_names(rows)
     sources = [Source(f"= {whole.text[slice(*node.span)]}", None, row) for node, row in zip(nodes, rows, strict=True)]
     notes = [f"{_left(line)}The sides were read as {' = '.join(map(plain, nodes))}."]
     notes += [f"It was read with {plain_line(x)}." for x in lines[:k] if isinstance(x, Definition) and x.name]
@@ -74,13 +74,33 @@ def entries_claimed(formula: Latex, hand: Latex) -> Chain | None:
     exact, *others = (replace(beside, row=(k, j)) for j in (len(line.sides), *range(len(line.sides))))
     text = hand.text
     sources = [Source(f"= {text[slice(*x.span)]}", None, hand.row_of(x.span[0])) for x in line.sides]
-    names = _names([sources[0].line or 1, *(s.line or 1 for s in sources)])[1:]
+    names = side_names([sources[0].line or 1, *(s.line or 1 for s in sources)])[1:]
     left = text[slice(*line.span)]
     note = f"The first side is {left}: of these entries alone it is told, and the others may be anything."
     return Chain(exact, dict(zip(names, others, strict=True)), dict(zip(names, sources, strict=True)), (note,))
 
 
-def _names(rows: list[int]) -> list[str]:
+def values_claimed(formula: Latex, hand: Latex) -> Chain | None:
+    r"""Values in which derivatives of the model stand, ``J = \det\frac{\partial(x, y)}{\partial(r, \theta)} = r``, as
+    sides that are equal; None of a hand formula that is a derivative itself.
+    """
+    beside = replace(hand, model=formula)
+    line = beside.document.lines[-1]
+    k, nodes = len(beside.document.lines) - 1, line.sides
+    if beside.document.claims or not any(p.head in ("partial", "jacobian") for x in nodes for p in parts(x)):
+        return None
+    if len(nodes) < 2:
+        return None
+    first, *others = (replace(beside, row=(k, j)) for j in range(len(nodes)))
+    text = hand.text
+    sources = [Source(f"= {text[slice(*x.span)]}", None, hand.row_of(x.span[0])) for x in nodes]
+    names = side_names([s.line or 1 for s in sources])
+    note = f"The sides were read as {' = '.join(map(plain, nodes))}; it was read with {formula.shown}."
+    mine = dict(zip(names[1:], others, strict=True)), dict(zip(names[1:], sources[1:], strict=True))
+    return Chain(first, *mine, (note.replace("\n", "; "),))
+
+
+def side_names(rows: list[int]) -> list[str]:
     """What each side goes by: its row, where it is alone there, or its place among all sides."""
     if len(set(rows)) == 1:
         return [f"side {j}" for j in range(1, len(rows) + 1)]

@@ -36,8 +36,12 @@ _OF_FUNCTIONS = frozenset("fn fnc func function functions compute calc calculate
 _MARKS = "grad grads gradient gradients g d der deriv derivative derivatives prime jac jacobian dx dw".split()
 _MARKS += [m + "of" for m in _MARKS]
 _GRADIENT = re.compile(
-    r"(^|_)(d(?=[A-Z_0-9])|d_|grad|g_|nabla|delta|deriv|jac|jacobian)|grad|^d[a-z]{1,2}\d*$", re.IGNORECASE
+    r"(^|_)(d_|d(?-i:(?=[A-Z0-9]))|grad|g_|nabla|delta|deriv|jac)|grad|^d[a-z]|_d[a-z]{1,2}\d*$", re.IGNORECASE
 )
+_ORDINARY = "data dataset dates? days? debug decay decoder default degrees? delay demand den denom denominator dense"
+_ORDINARY += " density depth desired dev device dict diffs? difference digits? dims? direction discount discounted"
+_ORDINARY += " discriminator disp dist distances? domain done dot double draws? drop dropout dtype dummy duration"
+_ORDINARY_WORD = re.compile(rf"(?<![a-z])({'|'.join(_ORDINARY.split())})(?![a-z])", re.IGNORECASE)  # no d of something
 _OF_TWO = re.compile(r"[dg]_(loss|cost)(_(real|fake|total))?", re.IGNORECASE)
 _SMALL = re.compile(r"h|hh|eps|epsilon|delta|dx|dw|step|step_size|bump|tiny|small|perturbation|h_?step", re.IGNORECASE)
 _COTANGENT = re.compile(
@@ -107,12 +111,13 @@ def is_derivative(function: str, path: str) -> bool:
 def is_gradient(path: str) -> bool:
     """Whether a value is called as a gradient is called, of whatever it may be; ``d_loss`` is a discriminator's loss.
 
-    >>> is_gradient("d_loss_w"), is_gradient("d_loss"), is_gradient("g_loss")
-    (True, False, False)
+    >>> is_gradient("d_loss_w"), is_gradient("d_loss"), is_gradient("g_loss"), is_gradient("X_data")
+    (True, False, False, False)
     """
-    if _OF_TWO.fullmatch(tail(path)):
+    name = tail(path)
+    if _OF_TWO.fullmatch(name):
         return False
-    return bool(_GRADIENT.search(tail(path))) or "grad" in path.lower()
+    return bool(_GRADIENT.search(_ORDINARY_WORD.sub("", name))) or "grad" in path.lower()
 
 
 def is_cotangent(path: str) -> bool:

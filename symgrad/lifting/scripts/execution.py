@@ -27,6 +27,7 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
+from symgrad.lifting.scripts.clipping import unclipped
 from symgrad.lifting.scripts.cues import More
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_record import Given, Key, Reached
@@ -224,12 +225,12 @@ class Script:
 
     def _found(self) -> dict[str, Any]:
         """The variables around the script that it uses; tensors, arrays and modules are copied, so that they stay."""
-        used = {n.id for n in ast.walk(self.pasted.tree) if isinstance(n, ast.Name)}
+        used = {n.id for n in ast.walk(self.pasted.tree) if isinstance(n, ast.Name)} if self.around else set()
         return {n: _copied(v) for n, v in self.around.items() if n in used}
 
     def _silently(self, space: dict[str, Any]) -> None:
         with contextlib.suppress(AssertionError, SystemExit, KeyboardInterrupt):
-            exec(compile(self.pasted.code, self.file, "exec"), space)
+            exec(compile(unclipped(self.pasted.tree), self.file, "exec"), space)
 
     def _failed(self, error: Exception, trace: ScriptTracer) -> SymgradError:
         line = _line(error, self.file)
@@ -294,6 +295,8 @@ class _ScriptRewriter(Rewriter):
         self._functions: list[str] = []
 
     def _bound(self, node: Any, targets: list[ast.expr]) -> list[ast.stmt]:
+        if isinstance(node, ast.Assign) and _is_size(node.value):  # W may be a width here, and weights elsewhere
+            return [self.generic_visit(node)]  # type: ignore[list-item]
         told = []
         for target in [t for whole in targets for t in _parts(whole)]:
             match target:
@@ -440,6 +443,21 @@ def _parts(target: ast.expr) -> Iterator[ast.expr]:
             yield target
 
 
+def _is_size(e: ast.expr) -> bool:
+    """Whether an expression gives whole numbers that say how large something is."""
+    match e:
+        case ast.Attribute(attr="shape" | "size" | "ndim") | ast.Call(func=ast.Name(id="len")):
+            return True
+        case ast.Subscript(value=ast.Attribute(attr="shape")) | ast.BinOp(op=ast.FloorDiv()):
+            return True
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult(), right=right):
+            parts = [e for e in (left, right) if not (isinstance(e, ast.Constant) and type(e.value) is int)]
+            return bool(parts) and all(map(_is_size, parts))
+        case ast.Tuple(elts=elements):
+            return bool(elements) and all(map(_is_size, elements))
+    return False
+
+
 def _is_repeatable(e: ast.expr) -> bool:
     """Whether an expression may be evaluated twice: it calls nothing but str(), and what gives the names of a scope."""
     calls = [n for n in ast.walk(e) if isinstance(n, ast.Call)]
@@ -452,7 +470,7 @@ def _instrumented(pasted: Pasted, file: str, more: More) -> tuple[types.CodeType
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree, other = (
-            _numbered(pasted.tree, pasted.numbers) for _ in range(2)
+            _numbered(unclipped(pasted.tree), pasted.numbers) for _ in range(2)
         )  # reading it again is cheaper than a copy
         made = _ScriptRewriter().visit(_Complemented(more).visit(other))
         return compile(ast.fix_missing_locations(made), file, "exec"), tree
@@ -486,5 +504,35 @@ def _marked(pasted: Pasted, file: str, more: More) -> Iterator[types.CodeType]:
 def _part(text: str, numbers: tuple[int, ...], file: str, more: More) -> types.CodeType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree = _Complemented(more).visit(_numbered(ast.parse(text), numbers))
-        return compile(ast.fix_missing_locations(_EventRewriter().visit(tree)), file, "exec")
+        tree = ast.parse(text)
+        if len(tree.body) == 1 and isinstance(
+            tree.body[0], ast.ClassDef
+        ):  # where one method was edited, the others are known
+            lines, body = text.splitlines(), tree.body[0].body
+            places = [_place(s) if isinstance(s, ast.FunctionDef) else None for s in body]
+            tree.body[0].body = [s for s, place in zip(body, places, strict=True) if place is None]
+            _numbered(tree, numbers)
+            tree.body[0].body = [
+                s if place is None else _method("\n".join(lines[place]), numbers[place], more)
+                for s, place in zip(body, places, strict=True)
+            ]
+        else:
+            tree = _watched(_numbered(tree, numbers), more)
+        return compile(tree, file, "exec")
+
+
+def _place(s: ast.FunctionDef) -> slice:
+    """Where a function's lines are, with those of its decorators."""
+    return slice(min([s.lineno, *(d.lineno for d in s.decorator_list)]) - 1, s.end_lineno)
+
+
+@functools.lru_cache(maxsize=512)
+def _method(text: str, numbers: tuple[int, ...], more: More) -> ast.stmt:
+    tree = ast.parse(f"class _:\n{text}").body[0]
+    assert isinstance(tree, ast.ClassDef)
+    return _watched(_numbered(tree, (numbers[0], *numbers)), more).body[0]
+
+
+def _watched(tree: Any, more: More) -> Any:
+    """Code that reports its events alone; changed in place."""
+    return ast.fix_missing_locations(_EventRewriter().visit(_Complemented(more).visit(unclipped(tree))))

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from symgrad.errors import BadInput
+from symgrad.lifting.scripts.clipping import told_of_clips
 from symgrad.lifting.scripts.post import (
     bared,
     cells_of,
@@ -103,6 +104,7 @@ def read_pasted(text: str, known: Collection[str] = ()) -> Pasted:
     if missing:
         code = with_statements(code, missing)
         told.append(f"I added what is missing: {'; '.join(missing)}.")
+    told += told_of_clips(ast.parse("\n".join(code)))
     return Pasted("\n".join(code) + "\n", left, tuple(told))
 
 

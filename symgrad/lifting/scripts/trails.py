@@ -267,17 +267,20 @@ class Trails:
         The parts of a sum that is called a gradient are no gradients by themselves: one of them may be a penalty's.
         """
         waiting, seen, has_name, name = [(i, sign, False, False)], set(), False, ""
+        adapted: set[int] = set()  # numerators of an adaptive rate, as of Adam: what is called a gradient there is one
         while waiting and len(seen) < _TERMS:
             i, sign, whole, part = waiting.pop(0)
             if i in seen or self.origin(i) == base:
                 continue
             seen.add(i)
             s = self.steps[i]
+            adapted |= {*s.args} if i in adapted else set()
             if (called := self.name_of(i)) is not None:
                 has_name, name = True, called
                 whole = whole or is_gradient(name)
-                yield Term(i, sign, True, part)
-            elif not has_name and not self._is_same(i):
+                if i not in adapted or whole:
+                    yield Term(i, sign, True, part)
+            elif not has_name and i not in adapted and not self._is_same(i):
                 yield Term(i, sign, False, part)
             match s.op:
                 case "neg":
@@ -289,6 +292,9 @@ class Trails:
                             break
                 case "div" if self._is_scalar(s.args[1]):
                     waiting.append((s.args[0], sign * self._sign(s.args[1]), whole, part))
+                case "div" if not whole:
+                    waiting.append((s.args[0], sign, whole, part))
+                    adapted.add(s.args[0])
                 case "add" | "sub" if not whole:
                     part = part or not any(self._is_multiple(a, name) for a in s.args)  # momentum is no other term
                     signs = sign, -sign if s.op == "sub" else sign
@@ -354,6 +360,8 @@ class Trails:
             h = self.number(below, of_variables=True) if size(self.steps[below].shape) == 1 else None
             if h is None or not 0 < abs(h) <= SMALL:
                 continue
+            while self.steps[top].op in ("div", "mul") and self._is_scalar(self.steps[top].args[1]):  # (a - b)/2/h
+                top = self.stripped(self.steps[top].args[0])
             if self.steps[top].op == "scatter":  # the sum of a difference, weighted by a cotangent
                 top = self.stripped(self.steps[top].args[0])
                 top = next((a for a in self.steps[top].args if self.steps[self.stripped(a)].op == "sub"), top)
@@ -372,8 +380,9 @@ class Trails:
         return same and s.op == t.op and s.op not in ("constant", "input")
 
 
-def between(b: Builder, high: int, low: int) -> int | None:
-    """The value of a function at the point about which a difference quotient moves its argument.
+def between(b: Builder, high: int, low: int, arguments: set[int] | None = None) -> int | None:
+    """The value of a function at the point about which a difference quotient moves its argument.  What it moves is put
+    into ``arguments``.
 
     ``high`` and ``low`` are the function's two values; where they differ by a small number that is added or taken away,
     and in nothing else, that number is left out.
@@ -394,10 +403,31 @@ def between(b: Builder, high: int, low: int) -> int | None:
             args = [a for a in map(meet, s.args, t.args) if a is not None]
             if len(args) == len(s.args):
                 return args[0] if s.op == "name" else b.emit(s.op, args, s.params, s.shape, s.dtype)
+        if "pick" in (s.op, t.op) and s.shape == t.shape:  # of entries that were written one after the other
+            return by_entry(i, j)
         one, other = moved(i), moved(j)
         if one is None and other is None:
             return None
-        return meet(i if one is None else one, j if other is None else other)
+        found = meet(i if one is None else one, j if other is None else other)
+        if arguments is not None and found is not None:
+            arguments.add(found)
+        return found
+
+    def by_entry(i: int, j: int) -> int | None:
+        shared = dependencies(b.steps, [i]) & dependencies(b.steps, [j])
+        (left, place), (right, other) = _sources(b, i, shared), _sources(b, j, shared)
+        pairs = list(dict.fromkeys(zip(left.tolist(), right.tolist(), strict=True)))
+        if not np.array_equal(place, other) or (i, j) in pairs or any(-1 in p and p != (-1, -1) for p in pairs):
+            return None
+        made = {p: meet(*p) if -1 not in p else -1 for p in pairs}
+        found = {p: m for p, m in made.items() if m is not None}
+        if len(found) < len(pairs):
+            return None
+        args = list(dict.fromkeys(m for m in found.values() if m >= 0))
+        start = dict(zip(args, np.cumsum([0, *(size(b.shape(a)) for a in args)]).tolist(), strict=False))
+        of = [found[p] for p in zip(left.tolist(), right.tolist(), strict=True)]
+        where = [0 if m < 0 else start[m] + k + 1 for m, k in zip(of, place.tolist(), strict=True)]
+        return b.pick(args, np.array(where), b.shape(i))
 
     def moved(i: int) -> int | None:
         """The value that a small number is added to, or taken from."""
@@ -414,6 +444,27 @@ def between(b: Builder, high: int, low: int) -> int | None:
         return float(value.abs().max()) <= SMALL
 
     return meet(high, low)
+
+
+def _sources(b: Builder, i: int, known: set[int]) -> tuple[np.ndarray, np.ndarray]:
+    """For each entry of a step the step that computes it, and its place there (from 0); -1 where it is a plain zero.
+
+    What is ``known`` is looked into where it is an array that entries were written into.
+    """
+    s = b.steps[i]
+    if s.op == "name" and (i not in known or _is_written(b, s.args[0])):
+        return _sources(b, s.args[0], known)
+    if s.op != "pick" or (i in known and not _is_written(b, i)):
+        return np.full(size(s.shape), i), np.arange(size(s.shape))
+    behind = [_sources(b, a, known) for a in s.args]
+    of, place = (np.concatenate([[-1], *(part[k] for part in behind)]).astype(int) for k in (0, 1))
+    where = positions(s.params, s.shape).reshape(-1)
+    return of[where], place[where]
+
+
+def _is_written(b: Builder, i: int) -> bool:
+    s = b.steps[i]
+    return s.op == "pick" and len(s.args) > 1 and size(b.shape(s.args[0])) == size(s.shape)
 
 
 def _alike(s: Step, t: Step) -> bool:

@@ -7,7 +7,7 @@ inputs like any other.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -62,7 +62,8 @@ class FunctionRun:
 
     ``cotangents`` are the names of the outputs' cotangents.  ``missing`` are the tensor arguments for which backward
     returned None, ``summed`` those whose gradient has a larger shape, with that shape; ``forward`` is the number of
-    steps that forward made, and ``materialize`` says that backward is given zeros for outputs that are not used.
+    steps that forward made, and ``materialize`` says that backward is given zeros for outputs that are not used;
+    ``numbers`` are the whole numbers that the code writes.
     """
 
     program: Program
@@ -75,6 +76,7 @@ class FunctionRun:
     summed: Mapping[str, tuple[int, ...]]
     forward: int
     materialize: bool
+    numbers: frozenset[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +187,8 @@ class Custom:
         trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         return FunctionRun(
-            program, outputs, along, gradients, moved, values, tuple(missing), summed, made, ctx.materialize
+            program, outputs, along, gradients, moved, values, tuple(missing), summed, made, ctx.materialize,
+            frozenset(trace.numbers),
         )  # fmt: skip
 
     def _reduced(
@@ -262,8 +265,9 @@ class Custom:
         cotangents: Mapping[str, np.ndarray],
         seeds: Mapping[str, np.ndarray],
         dtypes: Mapping[str, str],
-    ) -> dict[str, np.ndarray]:
-        """What autograd gives when it differentiates backward: for the arguments and the cotangents.
+    ) -> tuple[dict[str, np.ndarray], list[str]]:
+        """What autograd gives when it differentiates backward: for the arguments and the cotangents; and the names of
+        the other Functions that backward calls.
 
         ``seeds`` are the cotangents of the gradients, by argument.  Raises what autograd raises.
         """
@@ -273,7 +277,8 @@ class Custom:
         if found:  # the whole graph: `grad` would pass by the node with which once_differentiable refuses
             torch.autograd.backward(list(found.values()), along)
         leaves = {**called.arguments, **called.cotangents}
-        return {n: plain(torch.zeros_like(x) if x.grad is None else x.grad) for n, x in leaves.items()}
+        given = {n: plain(torch.zeros_like(x) if x.grad is None else x.grad) for n, x in leaves.items()}
+        return given, sorted(_functions_behind(found.values()) - {self.name})
 
     def _applied(
         self, arguments: Mapping[str, Any], cotangents: Mapping[str, np.ndarray], dtypes: Mapping[str, str]
@@ -350,6 +355,19 @@ def _no_function(thing: Any) -> BadInput:
         instead="Pass a class whose backward is to be judged. For a model and its gradient as functions, use "
         "verify(model, hand).",
     )
+
+
+def _functions_behind(tensors: Iterable[torch.Tensor]) -> set[str]:
+    """The names of the Functions that autograd goes through."""
+    names, seen, nodes = set(), set(), [x.grad_fn for x in tensors]
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [following for following, _ in node.next_functions]
+            if isinstance(node, torch.autograd.function.BackwardCFunction):
+                names.add(type(node).__name__.removesuffix("Backward"))
+    return names
 
 
 def _is_own(kind: type, name: str) -> bool:

@@ -55,7 +55,8 @@ class Recorded:
     the hand side's results.
 
     ``values`` are what the code itself computed, by output; ``bindings`` are the lines of the derivation, ``inputs``
-    those that the model always has.  ``derived`` says that no code computed the results.
+    those that the model always has.  ``derived`` says that no code computed the results; ``numbers`` are the whole ones
+    that the code writes.
     """
 
     program: Program
@@ -66,6 +67,7 @@ class Recorded:
     bindings: tuple[Binding, ...] = ()
     inputs: tuple[str, ...] = ()
     derived: bool = False
+    numbers: frozenset[int] = frozenset()
 
     def sides(self) -> tuple[Run, Run]:
         """The model, and the hand formula."""
@@ -77,8 +79,8 @@ class Recorded:
         made = frozenset(self.results) if self.derived else frozenset[str]()
         mine = {n: self.values[n] for n in self.results}
         return (
-            Run(model, unknown, derived=frozenset(unknown), together=True),
-            Run(hand, mine, derived=made, together=True),
+            Run(model, unknown, derived=frozenset(unknown), together=True, numbers=self.numbers),
+            Run(hand, mine, derived=made, together=True, numbers=self.numbers),
         )
 
     def computed(self) -> Run:
@@ -165,7 +167,7 @@ def backward_beside(named: Mapping[str, str], needs: Sequence[str] | None = None
         program = b.build({})
         asked = found.gradients if needs is None else {n: found.gradients[n] for n in needs}
         lines = derivation_lines(program, total)
-        return Recorded(program, total, asked, found.outputs, found.values, lines, tuple(dtypes))
+        return Recorded(program, total, asked, found.outputs, found.values, lines, tuple(dtypes), numbers=found.numbers)
 
     return run
 
@@ -191,7 +193,8 @@ def backward_of_backward_beside(named: Mapping[str, str], along: Mapping[str, st
             values = interpret(program, Floats(), tensors_of(point, program.dtypes), list(results.values()))
         told = {n: to_numpy(values[i]) for n, i in results.items()}
         return Recorded(
-            program, truth, results, found.outputs, {**found.values, **told}, (), tuple(dtypes), derived=True
+            program, truth, results, found.outputs, {**found.values, **told}, (), tuple(dtypes), derived=True,
+            numbers=found.numbers,
         )  # fmt: skip
 
     return run
@@ -250,6 +253,7 @@ def jvp_beside(output: str) -> Beside:
         assert total is not None
         values = {**found.values, "jvp": found.values[f"jvp {output}"]}
         lines = derivation_lines(program, total)
-        return Recorded(program, total, {"jvp": found.tangents[output]}, found.outputs, values, lines, tuple(dtypes))
+        jvp = {"jvp": found.tangents[output]}
+        return Recorded(program, total, jvp, found.outputs, values, lines, tuple(dtypes), numbers=found.numbers)
 
     return run

@@ -211,7 +211,7 @@ Write \mathrm{ab} for one name, or \mathbf for each letter.
 no operation is called 'foo'.
     \operatorname{foo}(x)
     ^^^^^^^^^^^^^^^^^^
-To add it: symgrad.define("foo", exact, torch), where exact maps a SymPy symbol to an expression.
+Add a row that says what it is, \operatorname{foo}(x) = ..., or symgrad.define('foo', ...).
 
 \foo is not read.
     \foo x
@@ -390,10 +390,20 @@ Write x > 0 or \text{otherwise} after &.
     ^^^^^^^^^^^^^
 Write \end{cases}.
 
-\begin{pmatrix} is not read here.
-    \begin{pmatrix} 1 & 2 \end{pmatrix}
+the rows of this matrix have different lengths.
+    \begin{pmatrix} 1 & 2 \\ 3 \end{pmatrix}
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+Write each entry, with 0 where there is none.
+
+\begin{pmatrix} is never closed.
+    \begin{pmatrix} 1 & 2
     ^^^^^^^^^^^^^^^
-Choices are \begin{cases} ... \end{cases}.
+Write \end{pmatrix}.
+
+\begin{tabular} is not read here.
+    \begin{tabular} 1 & 2 \end{tabular}
+    ^^^^^^^^^^^^^^^
+Choices are \begin{cases}, and matrices \begin{pmatrix}.
 
 an indicator needs a condition.
     \mathbb{1}(x)

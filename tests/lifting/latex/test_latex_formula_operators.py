@@ -74,9 +74,10 @@ def test_words_between_formulas_join_them(text):
     assert verify(Latex(wrong)).verdict == "refuted"
 
 
-def test_a_condition_in_words_is_no_remark():
-    with pytest.raises(BadFormula, match=r"by domain=.* or in .begin.cases"):
-        verify(Latex(r"y = |x| \\ \frac{dy}{dx} = 1 \text{ for } x > 0"))
+def test_a_condition_in_words_is_where_the_claim_is_made():
+    said = r"y = |x| \\ \frac{dy}{dx} = %s \text{ for } x %s 0"
+    asked = {(slope, sign): verify(Latex(said % (slope, sign))).verdict for slope in ("1", "-1") for sign in "<>"}
+    assert asked == {("1", ">"): "proved", ("-1", "<"): "proved", ("1", "<"): "refuted", ("-1", ">"): "refuted"}
 
 
 def test_what_says_the_model_again_is_judged():

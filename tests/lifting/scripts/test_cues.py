@@ -22,9 +22,16 @@ def test_names_that_are_no_losss(name):
     assert not is_loss(name)
 
 
-@pytest.mark.parametrize("name", ["dW", "grad_b", "W_grad", "grads['W1']", "self.dW1", "delta2", "nabla_w"])
+@pytest.mark.parametrize(
+    "name", ["dW", "grad_b", "W_grad", "grads['W1']", "self.dW1", "delta2", "nabla_w", "dl_dw", "dscores"]
+)
 def test_names_of_gradients(name):
     assert is_gradient(name)
+
+
+@pytest.mark.parametrize("name", ["X_data", "y_dev", "n_dim", "diff", "train_dataset", "done", "hidden", "x_decoded"])
+def test_names_that_only_have_a_d_in_them(name):
+    assert not is_gradient(name)
 
 
 @pytest.mark.parametrize(
