@@ -10,7 +10,7 @@ f.  A matrix of derivatives becomes one derivative for each input.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,7 +59,7 @@ def plain_sides(sides: Sides, order: int | None = 1) -> Sides:
         return replace(plain_sides(replace(sides, hand=None), 0), hand=sides.hand)
     sides = _with_its_input(_opened(sides))
     deep = (1 if order is None else order) + len(sides.before)
-    sides = _carried_out(_with_polynomials(sides, deep))
+    sides = _carried_out(_with_polynomials(_both(sides, _at_places), deep))
     sides = _by_input(sides, order) if order != 0 else sides
     return _with_values(sides, only_slopes=deep == 1 and not sides.gradient)
 
@@ -309,6 +309,25 @@ def _carried_out(sides: Sides) -> Sides:
     return _both(sides, change)
 
 
+def _at_places(e: Any) -> Any:
+    """``Derivative(f(g(x)), g(x))``, which SymPy makes of f' at g(x), as f'(t) at t = g(x)."""
+
+    def placed(node: Any) -> Any:
+        others = [
+            v for v, _ in node.variable_count if not v.is_Symbol and not isinstance(v, (sp.Indexed, AppliedUndef))
+        ]
+        others += [v for v, _ in node.variable_count if isinstance(v, AppliedUndef) and node.expr != v]
+        if not others or not all(isinstance(v, sp.Expr) for v in others):
+            return node
+        letters = [sp.Dummy(f"t{k}") for k in range(len(others))]
+        inside = node.xreplace(dict(zip(others, letters, strict=True)))
+        return sp.Subs(inside, letters, others)
+
+    if not _atoms(e, sp.Derivative):
+        return e
+    return _entrywise(e, lambda x: x.replace(lambda n: isinstance(n, sp.Derivative), placed))
+
+
 def _done(node: Any) -> Any:
     if isinstance(node, sp.Derivative):
         products = [p for p in node.expr.atoms(sp.Product) if not p.has(sp.Indexed)]
@@ -321,7 +340,8 @@ def _done(node: Any) -> Any:
 
 def _with_values(sides: Sides, *, only_slopes: bool) -> Sides:
     """Integrals and sums without end as their values, or, where only slopes are asked, as slopes."""
-    sides = _valued(sides, [s for s in _parts(sides, sp.Sum) if _is_for_sympy(s)])
+    sums = [s for s in _parts(sides, sp.Sum) if _is_for_sympy(s)]
+    sides = (_by_terms(sides, sums) if only_slopes and not sides.before else None) or _valued(sides, sums)
     if sides.before and _parts(Sides(sides.formula), sp.Integral):
         places = [s for n in sides.before for s in _symbols(sides.formula) if s.name == n]
         sides, only_slopes = replace(sides, formula=sp.diff(sides.formula, *places), before=()), True
@@ -337,22 +357,22 @@ def _is_for_sympy(total: Any) -> bool:
     return any(x.is_infinite for x in ends) or (not inside and any(x.free_symbols for x in ends))
 
 
-def _as_slopes(sides: Sides) -> Sides | None:
-    """The question where no claim depends on the value of an integral: with slopes in the place of the formula's own,
-    and a letter for each that stands on both sides; else None.
+def _as_slopes(sides: Sides, kind: Any = sp.Integral) -> Sides | None:
+    """The question where no claim depends on the value of an integral, or of a sum: with slopes in the place of the
+    formula's own, and a letter for each that stands on both sides; else None.
     """
     formula: Any = sides.formula
     claims = _claimed(sides)
     if not isinstance(formula, sp.Expr) or not claims:
         return None
-    inside = sorted(formula.atoms(sp.Integral), key=sp.default_sort_key)
-    slopes = {i: {s: i.diff(s) for s in sorted(i.free_symbols, key=str)} for i in inside}
+    inside = sorted(formula.atoms(kind), key=sp.default_sort_key)
+    slopes = {i: {s: i.diff(s) for s in _moving(i)} for i in inside}
     letters: dict[Any, Any] = {}
 
     def lettered(e: Any) -> Any:
-        for i in sorted(e.atoms(sp.Integral), key=sp.default_sort_key):
-            letters.setdefault(i.as_dummy(), sp.Symbol(f"integral_{len(letters) + 1}", real=True))
-        return e.xreplace({i: letters[i.as_dummy()] for i in e.atoms(sp.Integral)})
+        for i in sorted(e.atoms(kind), key=sp.default_sort_key):
+            letters.setdefault(i.as_dummy(), sp.Symbol(f"{kind.__name__.lower()}_{len(letters) + 1}", real=True))
+        return e.xreplace({i: letters[i.as_dummy()] for i in e.atoms(kind)})
 
     for name, claim in claims.items():
         wrt = next((s for s in _symbols(formula) if s.name == name), None)
@@ -360,12 +380,70 @@ def _as_slopes(sides: Sides) -> Sides | None:
         if difference.free_symbols & set(letters.values()) or difference.has(sp.oo, sp.nan, sp.zoo):
             return None
     made = {i: lettered(i) + WithSlopes(*(lettered(x) for x in sp.flatten(slopes[i].items()))) for i in inside}
-    needed = {x for s in slopes.values() for d in s.values() for x in d.atoms(sp.Integral)}
-    kept = {i.as_dummy() for i in {*needed, *inside, *_parts(Sides(sides.hand), sp.Integral)}}
+    needed = {x for s in slopes.values() for d in s.values() for x in d.atoms(kind)}
+    kept = {i.as_dummy() for i in {*needed, *inside, *_parts(Sides(sides.hand), kind)}}
     notes = [f"{i} was taken for a number, {letters[i]}, on which no claim depends." for i in letters if i in kept]
     return replace(
         sides, formula=formula.xreplace(made), hand=_each(sides.hand, lettered), notes=(*sides.notes, *notes)
     )
+
+
+def _moving(part: Any) -> list[Any]:
+    """What a sum or an integral is differentiated for: not how many terms there are."""
+    ends = {s for limit in part.limits for x in limit[1:] for s in x.free_symbols if isinstance(part, sp.Sum)}
+    return sorted(part.free_symbols - ends, key=str)
+
+
+def _by_terms(sides: Sides, sums: Sequence[Any]) -> Sides | None:
+    """The question for all numbers of terms, where it need not be known what sums of a free number of terms are: of the
+    claim those of the formula's derivative, whose terms are the same.  Where some terms differ, it is asked of the
+    smallest number of terms that shows it; None where none does.
+    """
+    formula: Any = sides.formula
+    ends = {x for s in sums for limit in s.limits for x in limit[1:]}
+    if not ends or any(x.is_infinite for x in ends) or not isinstance(formula, sp.Expr):
+        return None
+    if not (claims := _claimed(sides)):
+        return None
+    if not any(_has_none(_value_of(s)[0]) for s in sums):
+        return None
+    made = {}
+    for name, claim in claims.items():
+        wrt = next((s for s in _symbols(formula) if s.name == name), None)
+        exact = formula.diff(wrt) if wrt is not None else sp.S.Zero
+        rest, terms = _summed(exact - claim)
+        if any(sp.simplify(t) != 0 for t in terms.values()):
+            return _at_a_number(sides, exact - claim, ends)
+        made[name] = exact - rest
+    claims = made if isinstance(sides.hand, Mapping) else next(iter(made.values()))
+    return _as_slopes(replace(sides, hand=claims), sp.Sum)
+
+
+def _summed(difference: Any) -> tuple[Any, dict[Any, Any]]:
+    """What stands outside of sums, and the terms of those over the same numbers, added."""
+    rest, terms, index = sp.S.Zero, dict[Any, Any](), sp.Dummy("k", integer=True, positive=True)
+    for part in sp.Add.make_args(sp.expand(difference)):
+        factor, total = part.as_independent(sp.Sum, as_Add=False)
+        if isinstance(total, sp.Sum) and len(total.limits) == 1:
+            k, low, high = total.limits[0]
+            body = terms.get((low, high), sp.S.Zero) + factor * total.function.xreplace({k: index})
+            terms[low, high] = body
+        else:
+            rest += part
+    return rest, terms
+
+
+def _at_a_number(sides: Sides, difference: Any, ends: Collection[Any]) -> Sides | None:
+    """The question at the smallest number of terms that shows a difference."""
+    sizes = sorted({s for e in ends for s in e.free_symbols}, key=str)
+    for count in range(1, 5) if len(sizes) == 1 else ():
+        here = {sizes[0]: sp.Integer(count)}
+        written = sp.simplify(difference.xreplace(here).doit())
+        if written != 0 and not written.has(sp.Sum):
+            note = f"It was looked at with {sizes[0]} = {count}, the smallest number of terms that shows a difference."
+            made = _both(sides, lambda e: _entrywise(e, lambda x: x.xreplace(here).doit()))  # noqa: B023
+            return replace(made, notes=(*sides.notes, note))
+    return None
 
 
 def _claimed(sides: Sides) -> dict[str, Any]:
@@ -380,7 +458,7 @@ def _claimed(sides: Sides) -> dict[str, Any]:
 def _valued(sides: Sides, parts: Sequence[Any]) -> Sides:
     for part in parts:
         value, condition = _value_of(part)
-        if value.has(type(part), sp.Integral, sp.oo, sp.zoo, sp.nan):
+        if _has_none(value):
             raise BadInput(
                 f"SymPy finds no value for {part}, and the claim depends on it.",
                 instead="Write its value out; where the derivative and the hand formula have the same integrals, or "
@@ -392,6 +470,11 @@ def _valued(sides: Sides, parts: Sequence[Any]) -> Sides:
         note = f"{part} was taken for {value}{where}, its value by SymPy."
         sides = replace(sides, condition=sp.And(sides.condition, condition), notes=(*sides.notes, note))
     return sides
+
+
+def _has_none(value: Any) -> bool:
+    """Whether a value is none that can be computed."""
+    return value.has(sp.Sum, sp.Integral, sp.oo, sp.zoo, sp.nan)
 
 
 def _value_of(part: Any) -> tuple[Any, Any]:

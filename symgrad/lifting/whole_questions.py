@@ -22,7 +22,7 @@ from symgrad.lifting.latex.jacobians import claims_matrix
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.names_in_rows import names_of
 from symgrad.lifting.latex.rows_of_tokens import conditions_in, pieces_of
-from symgrad.lifting.latex.token_reader import Node, parts
+from symgrad.lifting.latex.token_reader import Node, parts, place, power_name, spelled
 from symgrad.lifting.latex.tokens import tokens
 from symgrad.lifting.latex.typeset_derivations import are_equations, joined
 from symgrad.lifting.latex.value_chains import chain_of
@@ -137,6 +137,11 @@ def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
         made, hand = _of_latex(joined([formula, hand]))
         return _with_conditions(formula, made, hand), hand
     of = [names_of(e.left.args[0]) for e in claims if e.left is not None]
+    last = claims[-1]
+    _refuse_zeros(formula, hand, last)
+    name = spelled(last.left.args[0]) or of[-1] if last.left is not None else of[-1]
+    if last.left is not None and (said := power_name(name, 2)) in lefts and name not in lefts:
+        return _with_root(formula, hand.text[slice(*last.left.args[0].span)], lefts[said], name), hand
     used = {n for e in rows for n in _names_in(e) - ({names_of(e.left)} if e.left is not None else set())}
     if (of[-1] == output and len(set(of)) == 1) or not lefts.keys() >= set(of):
         return formula, hand
@@ -150,6 +155,29 @@ def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
     made = replace(formula, text=" \\\\\n".join([*mine, text[slice(*lefts[of[0]].span)]]))
     hand = replace(hand, text=" \\\\\n".join([*others, hand.text]), above=hand.above - len(others))
     return _with_conditions(formula, made, hand), hand
+
+
+def _with_root(formula: Latex, shown: str, row: Equation, name: str) -> Latex:
+    r"""The rows with one for ``\sigma``, where ``\sigma^2`` is said: a deviation is not negative, and others may be."""
+    if not name.startswith("sigma"):
+        raise BadFormula(
+            f"only its square is said, and {name} is one root or the other.",
+            where=place(formula.text, row.span),
+            instead=f"Write {shown} = \\sqrt{{...}}, or {shown} = -\\sqrt{{...}}.",
+        )
+    body = formula.text[slice(*row.sides[0].span)]
+    return replace(formula, text=f"{formula.text} \\\\ {shown} = \\sqrt{{{body}}}")
+
+
+def _refuse_zeros(formula: Latex, hand: Latex, last: Equation) -> None:
+    """Refuse ``f'(x) = ... = 0 \\Rightarrow x = ...``, which goes on to where the derivative is zero."""
+    after = [e for e in replace(hand, model=formula).equations if e.span[0] >= last.span[1] and e.left is not None]
+    if last.sides[-1].head == "number" and after and {names_of(e.left) for e in after if e.left} <= set(formula.names):
+        raise BadFormula(
+            "this goes on to say where the derivative is zero.",
+            where=place(hand.text, after[0].span),
+            instead=f"Leave it out: {hand.text[last.span[0] : last.sides[-1].span[0]].rstrip(' =')}",
+        )
 
 
 def _names_in(e: Equation) -> set[str]:

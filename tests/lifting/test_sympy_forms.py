@@ -183,3 +183,22 @@ def test_a_value_of_sympy_that_its_numbers_contradict_is_refused(monkeypatch):
     monkeypatch.setattr(sp.Integral, "doit", lambda self, **hints: log(x))
     with pytest.raises(SymgradError, match="its numbers differ"):
         verify(Integral(Abs(t), (t, 0, x)) ** 2, x, wrt=x)
+
+
+def test_a_sum_of_n_terms_is_judged_term_by_term_where_it_has_no_closed_form():
+    i = symbols("i", integer=True, positive=True)
+    series, slope = Sum(exp(-i * x) / i, (i, 1, m)), -Sum(exp(-i * x), (i, 1, m))
+    assert verify(series, slope, wrt=x).verdict == "proved"
+    report = verify(series, -slope, wrt=x)
+    assert report.verdict == "refuted"
+    assert any("m = 1, the smallest number of terms that shows" in note for note in report.notes)
+    bond = Sum(1 / (1 + x) ** i, (i, 1, m))
+    assert verify(bond, -Sum(i / (1 + x) ** (i + 1), (i, 1, m)), wrt=x).verdict == "proved"
+    assert verify(bond, -Sum(i / (1 + x) ** i, (i, 1, m)), wrt=x).verdict == "refuted"
+
+
+def test_a_derivative_taken_at_a_place_is_that_of_the_function_there():
+    """``f(x).diff(x).subs(x, g(x))`` is f' at g(x) to SymPy, though it writes a derivative for g(x)."""
+    outer = f(x).diff(x).subs(x, g(x))
+    assert verify(f(g(x)), outer * g(x).diff(x), wrt=x).verdict == "proved"
+    assert verify(f(g(x)), outer, wrt=x).verdict == "refuted"

@@ -431,7 +431,7 @@ def _by_name(letter: str) -> str:
 _CONTEXT = {  # a letter that is a function beside what is written so
     "phi": ("\\Phi", "N("),
     "varphi": ("\\Phi", "N("),
-    "psi": ("\\Gamma", "\\psi_1", "digamma"),
+    "psi": ("\\Gamma", "\\psi_1", "digamma", "B(\\alpha"),
 }
 
 
@@ -441,6 +441,8 @@ def _by_letter(r: Reader, node: Node) -> Node | None:
     order = [x.value for x in node.args if x.head == "number" and x.value.denominator == 1]
     if node.value.style or node.value.label or len(order) < len(node.args) or len(order) > 1:
         return None
+    if base == "B" and not (primes or order):
+        return _beta(r, node)
     if any(mark not in ("psi", "J") for mark in (base,) if order) or (base == "J" and not order):
         return None
     inside = "".join(t.text for t in r.tokens[r.at + 1 : r.at + 3]).removeprefix("-")
@@ -458,6 +460,16 @@ def _by_letter(r: Reader, node: Node) -> Node | None:
         return Node("call", (n, inner), span, ("besselj" if base == "J" else "polygamma", 0))
     name = "digamma" if base == "psi" else "ndtr"
     return Node("call", (inner,), span, (name, primes + (base in ("phi", "varphi"))))
+
+
+def _beta(r: Reader, node: Node) -> Node | None:
+    """``B(\\alpha, \\beta)``, Euler's function, beside what has to do with it; None for another B."""
+    mark, inner = r.at, fenced(r, commas=True)
+    beside = any(x in r.context for x in ("\\Gamma", "\\psi", "digamma")) or "\\alpha" in r.written(inner.span)
+    if inner.head != "several" or len(inner.args) != 2 or not beside:
+        r.at = mark
+        return None
+    return Node("call", inner.args, r.since(node.span[0]), ("beta", 0))
 
 
 def _before_parenthesis(r: Reader, node: Node) -> Node:
@@ -501,7 +513,7 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         r.fail(
             f"{letter}(...) with a comma is a call, and {letter} is not a known function.",
             whole,
-            "The functions are those of the table, such as \\exp, \\tanh and \\operatorname{softmax}.",
+            f"Add a row that says what it is, {letter}(x, y) = ...; Euler's function is \\operatorname{{beta}}(a, b).",
             Undecided,
         )
     if inner.head in ("symbol", "number"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from symgrad.errors import BadFormula
 from symgrad.lifting.latex.token_reader import place
@@ -28,6 +29,7 @@ def pieces_of(text: str, found: list[Token]) -> list[list[list[Token]]]:
                     pieces[-1] += sides[1:]
             elif any(sides):
                 pieces.append(sides)
+    pieces = [made for sides in pieces for made in _by_signs(sides)]
     for k in range(len(pieces) - 1, -1, -1):
         if len(sides := pieces[k]) > 2 and _is_call(sides[0]) != _is_call(sides[1]) and not _is_call(sides[0]):
             pieces[k : k + 1] = [sides[1:], sides[:2]]  # z = f(x) = ... says what f(x) is, and that z is that
@@ -39,6 +41,24 @@ def pieces_of(text: str, found: list[Token]) -> list[list[list[Token]]]:
                 where = next((t for s in sides[::-1] for t in s[::-1]), found[-1])
                 raise BadFormula("a side of this equation is missing.", where=place(text, where.span))
     return pieces
+
+
+def _by_signs(sides: list[list[Token]]) -> list[list[list[Token]]]:
+    """``d_{1,2} = a \\pm b`` as what it says of d_1 and of d_2."""
+    left, texts = sides[0], [t.text for t in sides[0]]
+    marks = (["_", "{", "1", x, "2", "}"] for x in (",", "/"))
+    at = next((k for mark in marks for k in range(len(left)) if texts[k : k + 6] == mark), None)
+    if at is None or not any(t.text in _PLUS_MINUS for side in sides for t in side):
+        return [sides]
+
+    def signed(side: list[Token], k: int) -> list[Token]:
+        return [replace(t, kind="sign", text=_PLUS_MINUS[t.text][k]) if t.text in _PLUS_MINUS else t for t in side]
+
+    names = ([*left[: at + 1], left[at + 2 * k], *left[at + 6 :]] for k in (1, 2))
+    return [[name, *(signed(side, k) for side in sides[1:])] for k, name in enumerate(names)]
+
+
+_PLUS_MINUS = {"\\pm": "+-", "\\mp": "-+"}
 
 
 def conditions_in(text: str, found: list[Token]) -> list[list[Token]]:

@@ -14,10 +14,23 @@ import sympy as sp
 from symgrad.errors import BadFormula, SymgradError, WrongShape
 from symgrad.evaluation.exact import is_huge_power
 from symgrad.lifting.latex.equations import Claim, Definition
-from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, call, moment, random_names, refuse_whole
+from symgrad.lifting.latex.tensor_values import (
+    Algebra,
+    Trouble,
+    Value,
+    at_entry,
+    call,
+    entries_of,
+    moment,
+    random_names,
+    real_root,
+    refuse_whole,
+    too_many_indices,
+)
 from symgrad.lifting.latex.token_reader import Node, parts, place
 
 _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|bold|vec|overrightarrow|pmb)\b")
+_OF_POWERS = frozenset(("add", "neg", "number", "pow", "name"))
 Origins = Mapping[tuple[str, int], int]
 Scope = Mapping[str, Any]  # what an index stands for
 
@@ -46,6 +59,7 @@ class Meaning:
     values: dict[str, Value] = field(default_factory=dict)
     decimals: dict[str, Any] = field(default_factory=dict)
     rows: list[tuple[Definition, Meaning]] = field(default_factory=list)  # what was defined, in order
+    by_entries: bool = False  # whether a power of a vector is one of its entries
     fresh: bool = False  # whether indices must be unlike those of any other formula
 
     def __post_init__(self) -> None:
@@ -327,15 +341,8 @@ class Meaning:
 
     def too_many(self, node: Node, name: str) -> NoReturn:
         """An entry with more indices than its tensor has axes."""
-        count, shape = len(node.args) - 1, self.shapes.get(name, ())
-        what = "is a number" if not shape else f"has the shape {list(shape)}"
-        wanted = ", ".join("3" for _ in range(count)) + ("," if count == 1 else "")
-        self.fail(
-            f"{name} has {count} ind{'ex' if count == 1 else 'ices'} here, and {what}.",
-            node,
-            f"Give it a shape that fits: at={{{name!r}: ({wanted})}}.",
-            WrongShape,
-        )
+        what, instead = too_many_indices(name, len(node.args) - 1, self.shapes.get(name, ()))
+        self.fail(what, node, instead, WrongShape)
 
     def position(self, item: Node, scope: Scope) -> Any:
         """An index expression."""
@@ -358,14 +365,22 @@ class Meaning:
     def product(self, node: Node, scope: Scope) -> Value:
         """Factors without a sign belong together, then come ``\\cdot`` and ``/``, and ``\\odot`` last."""
         a = self.algebra
-        groups: list[Value] = [self.value(node.args[0], scope)]
+        outside, inside = self.by_entries, not {"odot", "oslash"}.isdisjoint(node.value)
+
+        def of(factor: Node) -> Value:  # beside \\odot the square of a vector alone is that of its entries
+            self.by_entries = inside and all(p.head in _OF_POWERS for p in parts(factor))
+            made = self.value(factor, scope)
+            self.by_entries = outside
+            return made
+
+        groups: list[Value] = [of(node.args[0])]
         signs: list[str] = []
         for sign, factor in zip(node.value, node.args[1:], strict=True):
             if sign:
                 signs.append(sign)
-                groups.append(self.value(factor, scope))
+                groups.append(of(factor))
             else:
-                groups[-1] = a.times(groups[-1], self.value(factor, scope), "")
+                groups[-1] = a.times(groups[-1], of(factor), "")
         outer: list[Value] = [groups[0]]
         last: list[str] = []
         for sign, group in zip(signs, groups[1:], strict=True):
@@ -388,7 +403,7 @@ class Meaning:
         exponent = a.number(exponent)
         if exponent.shape:
             self.fail(f"a power with {exponent.kind} as exponent is not read.", node, "Write \\exp(...).", WrongShape)
-        if base.entrywise:
+        if base.entrywise or (self.by_entries and len(base.shape) == 1):
             return a.map(lambda x, n: x**n, [base, exponent], "a power")
         base = a.number(base)
         if not base.shape:
@@ -414,7 +429,7 @@ class Meaning:
             return self.algebra.map(sp.sqrt, [value], "a root")
         if order % 2 == 0:
             return self.algebra.map(lambda x: x ** sp.Rational(1, order), [value], "a root")
-        return self.algebra.map(lambda x: _real_root(x, order), [value], "a root")
+        return self.algebra.map(lambda x: real_root(x, order), [value], "a root")
 
     def absolute(self, node: Node, scope: Scope) -> Value:
         value = self.algebra.number(self.value(node.args[0], scope))
@@ -436,7 +451,7 @@ class Meaning:
         inside = replace(self, values={n: v for n, v in self.values.items() if n not in cut}, fresh=True)
         for name, value in cut.items():
             base: Any = bases[name]
-            inside.values[name] = self.algebra.scalar(base) if not value.shape else Value(value.shape, _entries(base))
+            inside.values[name] = self.algebra.scalar(base) if not value.shape else Value(value.shape, entries_of(base))
         for line, meaning in self.rows if cut else ():
             if line.name is not None and line.name not in cut:
                 inside.values[line.name] = replace(meaning, values=inside.values).define(line)
@@ -461,7 +476,7 @@ class Meaning:
             if not value.shape:
                 body = body.xreplace({base: value.at()})
             else:
-                body = body.replace(lambda e, b=base: isinstance(e, sp.Indexed) and e.base == b, _at_entry(value))
+                body = body.replace(lambda e, b=base: isinstance(e, sp.Indexed) and e.base == b, at_entry(value))
         return self.algebra.scalar(body)
 
     def jacobian(self, node: Node, scope: Scope) -> Value:
@@ -583,15 +598,3 @@ class Meaning:
 def size_symbol(name: str) -> sp.Symbol:
     """The symbol of a size, as it stands in limits."""
     return sp.Symbol(name, integer=True, positive=True)
-
-
-def _entries(base: Any) -> Callable[..., Any]:
-    return lambda *i: base[i]
-
-
-def _at_entry(value: Value) -> Callable[[Any], Any]:
-    return lambda e: value.at(*e.indices)
-
-
-def _real_root(x: Any, order: int) -> Any:
-    return sp.sign(x) * sp.Abs(x) ** sp.Rational(1, order)

@@ -70,6 +70,26 @@ class Value:
                 return f"a tensor of shape {list(shape)}"
 
 
+def too_many_indices(name: str, count: int, shape: tuple[int, ...]) -> tuple[str, str]:
+    """What is wrong with an entry that has more indices than its tensor has axes, and what to write instead."""
+    what = "is a number" if not shape else f"has the shape {list(shape)}"
+    wanted = ", ".join("3" for _ in range(count)) + ("," if count == 1 else "")
+    shown = f"{name} has {count} ind{'ex' if count == 1 else 'ices'} here, and {what}."
+    return shown, f"Give it a shape that fits: at={{{name!r}: ({wanted})}}."
+
+
+def entries_of(base: Any) -> Callable[..., Any]:
+    return lambda *i: base[i]
+
+
+def at_entry(value: Value) -> Callable[[Any], Any]:
+    return lambda e: value.at(*e.indices)
+
+
+def real_root(x: Any, order: int) -> Any:
+    return sp.sign(x) * sp.Abs(x) ** sp.Rational(1, order)
+
+
 class Algebra:
     """The operations; ``first`` is what indices count from."""
 

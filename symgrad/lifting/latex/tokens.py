@@ -372,7 +372,28 @@ def tokens(text: str) -> list[Token]:
         side = ""
     end = len(text.rstrip())
     found.append(Token("end", "", end, end + 1))
-    return _with_words(_with_inner_products(found))
+    return _with_words(_with_inner_products(_with_concentrations(found)))
+
+
+def _with_concentrations(found: list[Token]) -> list[Token]:
+    """``[S]`` and ``[A]_0`` as the names that they are in chemistry, where one is differentiated for, has an index, or
+    stands alone: a letter in brackets that follows a name may be an argument.
+    """
+    places = [k for k in range(len(found) - 3) if _is_concentration(found[k : k + 3])]
+    before = {k: found[k - 1] if k else Token("row", "", 0, 0) for k in places}
+    said = {
+        found[k + 1].text
+        for k, t in before.items()
+        if t.text in ("d", "+", "-", "=", "(") or t.kind in ("row", "open") or found[k + 3].text == "_"
+    }
+    brackets = {x for k in places if found[k + 1].text in said for x in (k, k + 2)}
+    return [t for k, t in enumerate(found) if k not in brackets]
+
+
+def _is_concentration(found: list[Token]) -> bool:
+    opening, name, closing = found
+    is_species = (name.kind == "letter" and name.text.isupper()) or name.kind == "text"
+    return opening.text == "[" and closing.text == "]" and is_species and not opening.side
 
 
 def _with_inner_products(found: list[Token]) -> list[Token]:

@@ -40,6 +40,7 @@ DEFAULT = {
     "hardshrink": Fraction(1, 2),
 }
 _SPECIAL = {"where": (3, 3), "pow": (2, 2), "power": (2, 2), "clip": (3, 3), "clamp": (3, 3), "polygamma": (2, 2)}
+_SPECIAL["beta"] = (2, 2)
 
 
 def functions() -> list[str]:
@@ -73,6 +74,8 @@ def applied(head: str, value: Any, args: Sequence[Any]) -> Any:
             return {"maximum": sp.Max, "minimum": sp.Min}[head](*args)
         case "polygamma":
             return sp.polygamma(*args)
+        case "beta":  # Euler's
+            return sp.gamma(args[0]) * sp.gamma(args[1]) / sp.gamma(args[0] + args[1])
         case "pow" | "power":
             return args[0] ** args[1]
         case "clip" | "clamp":

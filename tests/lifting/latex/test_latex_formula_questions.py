@@ -5,7 +5,7 @@ rows in another order, functions that rows name.  Right ones are right, and with
 import pytest
 
 from symgrad import Latex, verify
-from symgrad.errors import BadFormula
+from symgrad.errors import BadFormula, SymgradError
 
 POLAR = r"x = r\cos\theta, \quad y = r\sin\theta"
 ARM = r"x = a\cos s + b\cos(s+t), \quad y = a\sin s + b\sin(s+t)"
@@ -143,7 +143,44 @@ QUESTIONS = [  # the formula, its derivative, a slip in that
         ("3", "5"),
         {},
     ),
+    (
+        r"P = \sum_{t=1}^{n} \frac{c}{(1+y)^t} + \frac{F}{(1+y)^n}",
+        r"\frac{dP}{dy} = -\sum_{t=1}^{n} \frac{t\,c}{(1+y)^{t+1}} - \frac{nF}{(1+y)^{n+1}}",
+        ("^{n+1}", "^n"),
+        {},
+    ),
     (r"Q(P) = a P^{-2}", r"\varepsilon = \frac{dQ}{dP}\frac{P}{Q} = -2", ("-2", "-1"), {}),
+    (
+        r"C = S N(d_1) - Ke^{-r\tau} N(d_2), \; d_{1,2} = \frac{\ln(S/K) + (r \pm \sigma^2/2)\tau}{\sigma\sqrt{\tau}}",
+        r"\mathcal{V} = \frac{\partial C}{\partial \sigma} = S\sqrt{\tau}\,N'(d_1)",
+        ("d_1", "d_2"),
+        {},
+    ),
+    (
+        r"v = \frac{V_{\max}[S]}{K_m + [S]}",
+        r"\frac{dv}{d[S]} = \frac{V_{\max} K_m}{(K_m + [S])^2}",
+        ("K_m + [S]", "K_m - [S]"),
+        {},
+    ),
+    (r"[A](t) = [A]_0 e^{-kt}", r"\frac{d[A]}{dt} = -k[A]", ("[A]", "[A]_0"), {}),
+    (
+        r"f = (\alpha-1)\log x - \log B(\alpha,\beta)",
+        r"\frac{\partial f}{\partial\alpha} = \log x - \psi(\alpha) + \psi(\alpha+\beta)",
+        ("+ \\psi", "- \\psi"),
+        {},
+    ),
+    (
+        r"\sigma_p^2 = \mathbf{w}^\top \Sigma \mathbf{w}, \quad \Sigma = \Sigma^\top",
+        r"\frac{\partial \sigma_p}{\partial \mathbf{w}} = \frac{\Sigma\mathbf{w}}{\sigma_p}",
+        (r"{\sigma_p}", r"{2\sigma_p}"),
+        {"Sigma": ("n", "n"), "w": ("n",)},
+    ),
+    (
+        r"a = \tanh(W x), \quad L = v^\top a",
+        r"\frac{\partial L}{\partial W} = (v\odot(1-a^2))x^\top",
+        ("1-a", "1+a"),
+        {"W": ("h", "d"), "x": ("d",), "v": ("h",)},
+    ),
 ]
 
 
@@ -191,3 +228,28 @@ def test_a_condition_on_indices_is_not_left_out():
 def test_a_condition_says_where_the_witness_may_be():
     report = verify(Latex(r"f(x) = x^2, \quad 2 < x < 3"), Latex(r"f'(x) = 2x + 1"))
     assert 2 < float(report.claims["x"].witness.point["x"]) < 3
+
+
+ASKED = [  # the formula, its derivative, what is asked; what the message says to write, which is then answered
+    (r"y^2 = x^2 + 1", r"\frac{dy}{dx} = \frac{x}{y}", "one root or the other", r"y = \sqrt{x^2 + 1}", None),
+    (
+        r"E(\alpha) = a\alpha + b/\alpha",
+        r"\frac{dE}{d\alpha} = a - \frac{b}{\alpha^2} = 0 \Rightarrow \alpha = \sqrt{b/a}",
+        "where the derivative is zero",
+        None,
+        r"\frac{dE}{d\alpha} = a - \frac{b}{\alpha^2}",
+    ),
+    (r"f = B(x, y)", r"\frac{\partial f}{\partial x} = f(\psi(x) - \psi(x+y))", "B is not a known", None, None),
+]
+
+
+@pytest.mark.parametrize(("formula", "hand", "what", "model", "claim"), ASKED, ids=[a[2] for a in ASKED])
+def test_what_may_be_read_in_two_ways_is_asked(formula, hand, what, model, claim):
+    with pytest.raises(SymgradError, match=what) as error:
+        verify(Latex(formula), Latex(hand))
+    if claim is not None:
+        assert f"Leave it out: {claim}" in str(error.value)
+    if model is None and claim is None:
+        model, claim = r"f = \operatorname{beta}(x, y)", hand.replace(r"\psi", r"\operatorname{digamma}")
+        assert r"\operatorname{beta}(a, b)" in str(error.value)
+    assert verify(Latex(model or formula), Latex(claim or hand)).verdict == "proved"
