@@ -14,7 +14,6 @@ other numbers there, proved or not, for a run takes a number as a constant.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -32,7 +31,7 @@ from symgrad.problem.held_numbers import numbers_of, with_numbers
 from symgrad.problem.question import Problem
 from symgrad.problem.replay import with_given_numbers
 from symgrad.problem.sampling import rounded
-from symgrad.program.program import Step, size
+from symgrad.program.program import Program, Step, same_structure, size, sliced
 from symgrad.typing import Bounds
 
 _WORK = 200_000  # entries of all steps, in a Program whose data are moved
@@ -85,7 +84,7 @@ def _by_names(problem: Problem, found: Findings) -> None:
             if not in_model:
                 continue
             typed = abs(numbers[name]) in _written(with_numbers(problem, {name: other}).runs(problem.inputs.point)[1])
-            counts = float(value).is_integer() and _may_be_length(problem, found, value)
+            counts = float(value) in _lengths(problem)
             alone = in_hand and not typed and not counts and not any(_are_related(value, v) for v in beside)
             for claim, witness in differ.items():
                 right = _right_for(found, claim, name)
@@ -109,18 +108,25 @@ def _where_numbers_are(problem: Problem, found: Findings, numbers: Mapping[str, 
 
 
 def _read(problem: Problem, found: Findings, numbers: Mapping[str, float]) -> tuple[bool, bool]:
-    """Whether the model, and whether the hand formula, is made of named numbers."""
+    """Whether the model, and whether the hand formula, is made of named numbers: of other ones it is made otherwise."""
     before = (found.own.model_run, found.own.hand_run)
     after = with_numbers(problem, numbers).runs(problem.inputs.point)
-    changed = [_written(a) != _written(b) for a, b in zip(before, after, strict=True)]
-    return changed[0], changed[1]
+    in_model, in_hand = (
+        not same_structure(_made_of_results(a), _made_of_results(b)) for a, b in zip(before, after, strict=True)
+    )
+    return in_model, in_hand
 
 
-def _written(run: Run) -> Counter[float]:
-    """The numbers that what a run gives is made of."""
-    program = run.program
-    needed = (program.steps[i] for i in program.needed(program.outputs.values()))
-    return Counter(abs(float(s.params.value)) for s in needed if _is_number(s))
+def _made_of_results(run: Run) -> Program:
+    """The record of what a run gives, and of nothing else."""
+    return sliced(run.program, run.program.outputs)
+
+
+def _written(run: Run) -> set[float]:
+    """The numbers that what a run gives is made of, and whole powers."""
+    steps = _made_of_results(run).steps
+    numbers = {abs(float(s.params.value)) for s in steps if _is_number(s)}
+    return numbers | {float(abs(s.params)) for s in steps if s.op == "powi"}
 
 
 def _right_for(found: Findings, claim: str, name: str) -> Agrees:
@@ -149,16 +155,20 @@ def _held(problem: Problem, found: Findings) -> list[str]:
 
 def _may_be_length(problem: Problem, found: Findings, value: np.ndarray) -> bool:
     """Whether data are a length of an array, or made of one as means are, and the model has such a number too."""
-    point = problem.inputs.point
     if value.ndim:
         return False
-    lengths = {k for v in point.values() for k in (np.size(v), *np.shape(v)) if k > 1}
+    lengths = _lengths(problem)
     written = [float(s.params.value) for s in found.own.model_run.program.steps if _is_number(s)]
     return any(
         abs(float(value) - made) <= _SLACK and any(abs(x - other) <= _SLACK for x in written for other in _made_of(k))
         for k in lengths
         for made in _made_of(k)
     )
+
+
+def _lengths(problem: Problem) -> set[int]:
+    """How long the inputs are, all of each and along its axes."""
+    return {k for v in problem.inputs.point.values() for k in (np.size(v), *np.shape(v)) if k > 1}
 
 
 def _made_of(k: int) -> tuple[float, ...]:

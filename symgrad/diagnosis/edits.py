@@ -56,6 +56,7 @@ _MOST_PAIRS = 60  # atoms that are multiplied with one another
 _IDLE = re.compile(
     r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(?![\w.])|\* ?(?P<n>\w+) ?/ ?(?P=n)(?![\w.(\[])"
 )  # says nothing
+_ATTRIBUTE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _DECIMAL = re.compile(r"(?<![\w.])\d*\.\d*[1-9]\d*(?!\w)")
 _STRANGE = 0.6  # what it costs to write such, or a decimal that is written nowhere
 PLAIN = 1.4  # what an edit costs at most beside which nothing larger is looked for
@@ -539,15 +540,16 @@ def _canonical(text: str) -> str:
 def renamed(t: Text, atoms: Sequence[Atom]) -> Iterator[Edit]:
     """Another name in all the places of a name or a number that stands several times."""
     spans: dict[str, list[tuple[int, int]]] = {}
-    for node in ast.walk(t.tree):
-        if isinstance(node, ast.Name):
-            spans.setdefault(node.id, []).append(t.span(node))
-        elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    called = {id(n.func) for n in ast.walk(t.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
+    for node in [n for n in ast.walk(t.tree) if id(n) not in called]:
+        is_number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
+        if is_number or isinstance(node, (ast.Name, ast.Attribute)):
             spans.setdefault(t.of(node), []).append(t.span(node))
     for name, places in spans.items():
-        number = not name.isidentifier()
+        number = name[0].isdigit()
         for atom in atoms if len(places) > 1 else ():
-            if atom.kind in ("name", "size", "derivative") and atom.text != name:
+            is_name = atom.kind in ("name", "size", "derivative") or _ATTRIBUTE.fullmatch(atom.text)
+            if is_name and atom.text != name:
                 new = edited(t.text, [(*at, wrapped(atom.text)) for at in places])
                 like = 0 if number else difflib.SequenceMatcher(None, name, atom.text).ratio()
                 yield Edit(new, name, atom.text, "name", atom.cost + 0.25 - 0.3 * like, atom.kind)

@@ -137,6 +137,8 @@ def statement_edits(place: Place, env: Mapping[str, Any]) -> Iterator[Edit]:
             yield edit(f"{u(target)} += {u(v)}", "overwritten", 1.0)
             for new in _added_at(u(of), at, u(at), u(v), "", env):
                 yield edit(new, "repeated index", 1.05)
+        case ast.Assign(targets=[ast.Attribute() as target], value=v):
+            yield edit(f"{u(target)} += {u(v)}", "overwritten", 1.0)
         case ast.Assign(targets=[ast.Name(id=name)], value=v) if name in env:
             yield edit(f"{name} += {u(v)}", "overwritten", 1.0)
             yield edit(f"{name} = {name} + {_loose(u(v))}", "overwritten", 1.1)

@@ -4,6 +4,7 @@ beside autograd.  Each is right, and wrong with a slip whose line is known."""
 import pytest
 
 from symgrad import verify_script
+from symgrad.errors import BadInput
 
 
 def judged(script: str) -> tuple[dict[str, str], set[str]]:
@@ -165,9 +166,9 @@ print(ta.grad, tb.grad)
 
 def test_an_engine_is_judged_where_autograd_is_asked_for_other_tensors():
     assert judged(ENGINE)[0] == {"a": "proved", "b": "proved"}
-    verdicts, lines = judged(ENGINE.replace("self.grad += other", "self.grad = other"))
-    assert verdicts == {"a": "refuted", "b": "proved"}
-    assert lines == {"self.grad = other.data * out.grad"}
+    report = verify_script(ENGINE.replace("self.grad += other", "self.grad = other"))
+    assert {n: c.kind for n, c in report.claims.items()} == {"a": "refuted", "b": "proved"}
+    assert [r.after for r in report.repairs] == ["self.grad += other.data * out.grad"]
 
 
 def test_data_are_no_gradient_by_their_name():
@@ -183,3 +184,81 @@ print([(cost(w + h * e) - cost(w - h * e)) / (2 * h) for e in np.eye(2)] - grad)
 """
     )
     assert judged(script)[0] == {"w": "proved"}
+
+
+NO_LOSS = (
+    START
+    + """
+p = 1 / (1 + np.exp(-(X @ w + b)))
+dw = X.T @ (p - y)
+print(dw)
+"""
+)
+
+
+def test_where_no_number_is_computed_the_message_asks_for_a_line_that_computes_it():
+    with pytest.raises(BadInput, match="Add a line that computes it, before its gradients are: loss = ") as asked:
+        verify_script(NO_LOSS)
+    assert "dw for w" in str(asked.value)
+    loss = "loss = -np.sum(y * np.log(p) + (1 - y) * np.log(1 - p))\n"
+    assert judged(NO_LOSS.replace("dw = ", loss + "dw = "))[0] == {"w": "proved"}
+
+
+REGRESSOR = """
+import numpy as np
+rng = np.random.RandomState(0)
+
+class Regressor:
+    def __init__(self):
+        self.W1_, self.W2_ = rng.randn(2, 3), rng.randn(3)
+
+    def partial_fit(self, X, y):
+        self.z_ = X @ self.W1_
+        self.a_ = 1 / (1 + np.exp(-self.z_))
+        error = self.a_ @ self.W2_ - y
+        loss = np.sum(error ** 2) / 2
+        delta = np.outer(error, self.W2_) * self.a_ * (1 - self.a_)
+        dW2 = self.a_.T @ error
+        self.W1_ -= 0.1 * (X.T @ delta)
+        self.W2_ -= 0.1 * dW2
+        return loss
+
+model = Regressor()
+X, y = rng.randn(5, 2), rng.randn(5)
+for it in range(20):
+    print(model.partial_fit(X, y))
+"""
+
+
+def test_an_attribute_is_another_one_wherever_a_line_has_it():
+    line = "np.outer(error, self.W2_) * self.{0} * (1 - self.{0})"
+    report = verify_script(REGRESSOR.replace(line.format("a_"), line.format("z_")))
+    assert [(r.before, r.after) for r in report.repairs] == [(line.format("z_"), line.format("a_"))]
+
+
+MINIBATCHES = """
+import numpy as np
+rng = np.random.RandomState(0)
+X, w_true = rng.randn(12, 2), rng.randn(2)
+y = X @ w_true + 0.1 * rng.randn(12)
+
+def mse(w, A, t):
+    return np.mean((A @ w - t) ** 2)
+
+def mse_grad(w, A, t):
+    return 2 * A.T @ (A @ w - t) / len(t)
+
+w = np.zeros(2)
+for start in (0, 6):
+    w = w - 0.1 * mse_grad(w, X[start:start + 6], y[start:start + 6])
+print(mse(w, X, y))
+
+w0 = rng.randn(2)
+print(np.array([(mse(w0 + 1e-6 * e, X, y) - mse(w0 - 1e-6 * e, X, y)) / 2e-6 for e in np.eye(2)]) - mse_grad(w0, X, y))
+"""
+
+
+def test_a_gradient_is_not_that_for_what_the_data_were_made_of():
+    """The difference quotient moves w0; w_true has its shape, and the data that the loss depends on are made of it."""
+    assert judged(MINIBATCHES)[0] == {"w": "proved", "w0": "proved"}
+    assert judged(MINIBATCHES.replace("return 2 * A", "return A"))[0]["w0"] == "refuted"

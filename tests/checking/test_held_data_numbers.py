@@ -108,3 +108,18 @@ def test_what_the_model_does_not_read_is_the_hand_formulas_own():
         return upstream * two * x
 
     assert verify(lambda x: (x**2).sum(), hand, at={"x": X}).verdict == "proved"
+
+
+def test_an_exponent_is_a_number_like_others():
+    power = 2.0
+
+    def model(x):
+        return (x**power).sum()
+
+    assert verify(model, lambda x: power * x ** (power - 1), at={"x": X.abs()}).ok
+    report = verify(model, lambda x: power * x, at={"x": X.abs()})
+    assert report.verdict == "refuted"
+    assert str(report).startswith("Right for your power only")
+    typed = verify(model, lambda x: 2 * x, at={"x": X.abs()})
+    assert typed.verdict == "agrees"
+    assert str(typed).startswith("Right for your power only")

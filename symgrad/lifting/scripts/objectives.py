@@ -74,9 +74,21 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
         others = [w.row(o, b, w.pairs) for o in w.outputs()]
         mine = next((r for r in _shared(w, top, [*rows, *others]) if r.output == top.output), top)
         return (_hypothesis(w, _scaled(mine)),)
-    found = [_held(w, r) for r in _shared(w, top, rows)]
+    found = _of_one_each([_held(w, r) for r in _shared(w, top, rows)])
     first, *more = (_hypothesis(w, _scaled(r)) for r in found)
     return replace(first, notes=(*first.notes, *_left_out(w, found, rows))), *more
+
+
+def _of_one_each(rows: Sequence[Row]) -> list[Row]:
+    """The rows without what is wrong as one gradient and right as another: a value is the gradient of one thing."""
+    right = {step for r in rows for s in r.sights if s.word == "right" for _, step in s.pair.steps}
+    own = [
+        replace(
+            r, sights=tuple(s for s in r.sights if s.word == "right" or right.isdisjoint(i for _, i in s.pair.steps))
+        )
+        for r in rows
+    ]
+    return [r for r in own if r.sights]
 
 
 def _held(w: Weighing, row: Row) -> Row:
@@ -318,6 +330,12 @@ def asked_for(w: Weighing, told: Told) -> BadInput:
             where="\n".join(where) or None,
             instead=f"Add a line that calls both where the gradient is to be judged: {line}",
         )
+    if first and not losses and told.output is None:
+        return BadInput(
+            "the script computes no number that what looks like a gradient may be the gradient of.",
+            where="\n".join(where),
+            instead=f"Add a line that computes it, before its gradients are: loss = {_objective(w)}",
+        )
     lacking = "what is differentiated" if first else "what is meant as a gradient"
     output = told.output or (losses[0] if losses else "loss")
     pairs = first or _guesses(w)
@@ -326,6 +344,16 @@ def asked_for(w: Weighing, told: Told) -> BadInput:
         where="\n".join(where) or None,
         instead=_say(output, pairs) if pairs else "Add the backward pass, or a loss and an update, to the script.",
     )
+
+
+def _objective(w: Weighing) -> str:
+    """A call of the script's function that gives one number, to show what a line may say."""
+    events = [e.path.removesuffix("()") for e in w.events if e.path.endswith("()") and size(w.steps[e.step].shape) == 1]
+    found = [w.run.namespace[n] for n in sorted(events, key=cues.is_loss, reverse=True) if n in w.run.namespace]
+    for f in found:
+        if isinstance(f, FunctionType):
+            return f"{f.__name__}({', '.join(f.__code__.co_varnames[: f.__code__.co_argcount])})"
+    return "..."
 
 
 def _uncalled(w: Weighing) -> str | None:

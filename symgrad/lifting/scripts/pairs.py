@@ -19,7 +19,8 @@ from symgrad.lifting.scripts.hypotheses import Place
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED
 from symgrad.lifting.scripts.script_record import Event, Key
 from symgrad.lifting.scripts.solvers import NAMES
-from symgrad.lifting.scripts.trails import SMALL, Move, Term, Trails
+from symgrad.lifting.scripts.trails import SMALL, Move, Term, Trails, between
+from symgrad.program.builder import Builder
 from symgrad.program.program import size
 
 UPDATED, COMPARED = "with which the script updates it", "which the script compares with a difference quotient"
@@ -212,6 +213,11 @@ class Pairs:
         """The variables that difference quotients are taken for, by their origin: a small number is added to them."""
         behind = set().union(*(self.trails.before(q.high) for q in self.quotients[:_QUOTIENTS]))
         found = {self.trails.origin(i) for i in self.run.trace.displaced}
+        moved: set[int] = set()
+        b = Builder(list(self.steps), {})
+        for q in self.quotients[:_QUOTIENTS]:
+            between(b, q.high, q.low, moved)
+        found |= {self.trails.origin(i) for i in moved if i < len(self.steps)}
         for i in behind:
             s = self.steps[i]
             if s.op in ("add", "sub") and size(s.shape) and (h := self.trails.constant(s.args[1])) is not None:

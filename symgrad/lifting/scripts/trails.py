@@ -380,8 +380,9 @@ class Trails:
         return same and s.op == t.op and s.op not in ("constant", "input")
 
 
-def between(b: Builder, high: int, low: int) -> int | None:
-    """The value of a function at the point about which a difference quotient moves its argument.
+def between(b: Builder, high: int, low: int, arguments: set[int] | None = None) -> int | None:
+    """The value of a function at the point about which a difference quotient moves its argument.  What it moves is put
+    into ``arguments``.
 
     ``high`` and ``low`` are the function's two values; where they differ by a small number that is added or taken away,
     and in nothing else, that number is left out.
@@ -407,7 +408,10 @@ def between(b: Builder, high: int, low: int) -> int | None:
         one, other = moved(i), moved(j)
         if one is None and other is None:
             return None
-        return meet(i if one is None else one, j if other is None else other)
+        found = meet(i if one is None else one, j if other is None else other)
+        if arguments is not None and found is not None:
+            arguments.add(found)
+        return found
 
     def by_entry(i: int, j: int) -> int | None:
         shared = dependencies(b.steps, [i]) & dependencies(b.steps, [j])
