@@ -54,21 +54,25 @@ def judge_all_sizes(problem: Problem, found: Findings) -> AllSizes | None:
     if problem.values_only:  # numbers tell of no other sizes
         return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed))
     _shrink(problem, found, shapes)
+    right = [n for n, v in found.verdicts.items() if isinstance(v, (Proved, Agrees))]
     try:
-        proved, forms, why = _prove(problem, found, shapes, problem.letters)
+        proved, forms, why, unread = _prove(problem, found, shapes, problem.letters)
+        proved |= _in_blocks(problem, found, shapes, [n for n in right if n in unread and not _is_whole(proved.get(n))])
     except Exception as error:  # what was judged at the own sizes rests on none of this, and must not be lost with it
         if isinstance(error, SymgradError):
             raise
         proved, forms, why = {}, {}, dict.fromkeys(found.verdicts, f"by a fault of symgrad: {error!r}")
-    right = [n for n, v in found.verdicts.items() if isinstance(v, (Proved, Agrees))]
-    proved |= _in_blocks(problem, found, shapes, [n for n in right if n not in proved or proved[n].at])
     for name, for_all in proved.items():
         verdict = found.verdicts[name]
         proofs, domain = (verdict.proofs, verdict.domain) if isinstance(verdict, Proved) else ((), ())
         found.verdicts[name] = Proved(proofs, domain, for_all)
-    rest = [n for n in right if n not in proved or not proved[n].is_whole]
+    rest = [n for n in right if not _is_whole(proved.get(n))]
     looked = _evidence(problem, found, shapes, rest) if rest else ()
     return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed), looked, {n: why[n] for n in rest}, forms)
+
+
+def _is_whole(for_all: ForAll | None) -> bool:
+    return for_all is not None and for_all.is_whole
 
 
 def holds_at_other_sizes(problem: Problem, hand: Formula, branch: Branch | None = None) -> bool:
@@ -97,9 +101,9 @@ def holds_at_other_sizes(problem: Problem, hand: Formula, branch: Branch | None 
 
 def _prove(
     problem: Problem, found: Findings, shapes: Shapes, letters: Mapping[str, Sequence[str]]
-) -> tuple[dict[str, ForAll], dict[str, IndexForm], dict[str, str]]:
-    """A proof for all sizes of each claim that has one, every exact derivative that could be read, and why there is no
-    proof for the others.
+) -> tuple[dict[str, ForAll], dict[str, IndexForm], dict[str, str], set[str]]:
+    """A proof for all sizes of each claim that has one, every exact derivative that could be read, why there is no
+    proof for the others, and which of them could not be read.
 
     Where a size is fixed by the user's objects, its number is first read as the size wherever it stands, then not.
     What cannot be read at small sizes, where an axis of n - 2 is no axis, is read at larger ones.
@@ -135,7 +139,7 @@ def _prove(
     open_ = [n for n in right if n not in proved]
     if open_:
         proved |= prove_by_turns(problem, found, shapes, open_, _beside(found, shapes))
-    return proved, forms, why
+    return proved, forms, why, unread
 
 
 def _in_blocks(problem: Problem, found: Findings, shapes: Shapes, names: Sequence[str]) -> dict[str, ForAll]:
@@ -159,7 +163,7 @@ def _in_blocks(problem: Problem, found: Findings, shapes: Shapes, names: Sequenc
             own = branch_of(*asked.first, asked.wrt, asked.order)
             seen = Findings(own, compare_at(own, asked.inputs.point, asked.inputs.free), [own])
             seen.verdicts |= {n: found.verdicts[n] for n in open_}
-            for_blocks, _, _ = _prove(asked, seen, there, {})
+            for_blocks, *_ = _prove(asked, seen, there, {})
         except SymgradError:  # it does not run at whole blocks either
             continue
         for name, for_all in for_blocks.items():

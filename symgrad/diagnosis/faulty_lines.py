@@ -40,6 +40,9 @@ from symgrad.program.program import Binding
 # ``tanh(w*x)`` is something that an edit can put in.  Text is never run as code.
 
 
+_LARGE = 1 << 12  # entries of an array beyond which a typed formula's edits are not computed by the hundreds
+
+
 def propose_whole(
     problem: Problem, findings: Findings, branch: Branch, diagnosis: Any, leaf: Leaf, faults: Sequence[Any]
 ) -> list[Proposal]:
@@ -53,6 +56,8 @@ def propose_whole(
         points, plain = points_for(problem, findings, branch)
         goals = [values_at(diagnosis.program, [truth], p)[truth].numpy() for p in points]
         scopes = [{n: np.asarray(p[leaf.of.get(n, n)], float)[()] for n in _inputs(problem)} for p in points]
+        if max(map(np.size, (*goals, *scopes[0].values()))) > _LARGE:
+            continue
         kept = [k for k, g in enumerate(goals) if np.isfinite(g).all()]
         bench = Bench([scopes[k] for k in kept], [goals[k] for k in kept], sum(k < plain for k in kept), True)
         if not (any(map(np.ndim, scopes[0].values())) or bench.lay_side_by_side(text)) or not _says(

@@ -273,7 +273,7 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield 0.9, "sign", t.of(a)
         case ast.Call(func=f, args=args, keywords=keywords):
             yield from _call_changes(t, node, f, args, keywords, bench)
-        case ast.Subscript(value=v, slice=ast.Constant(value=int()) | ast.Name() | ast.BinOp() as at):
+        case ast.Subscript(value=v, slice=ast.Constant(value=int()) | ast.Name() | ast.BinOp() | ast.UnaryOp() as at):
             yield from ((cost, "index", f"{t.of(v)}[{new}]") for cost, new in _other_indices(t.of(at), at, bench))
         case ast.Subscript(value=v, slice=ast.Slice(lower=None, upper=None, step=ast.UnaryOp())):
             yield 1.0, "flip", t.of(v)
@@ -318,7 +318,10 @@ def indices_in(scope: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _other_indices(text: str, at: ast.expr, bench: Bench) -> Iterator[tuple[float, str]]:
-    if isinstance(at, ast.Constant) or not bench.typed:
+    from_the_end = isinstance(at, ast.UnaryOp)
+    if from_the_end:
+        yield from ((0.95, new) for _, new in _ends(at))
+    elif isinstance(at, ast.Constant) or not bench.typed:
         yield from _shifts(at, text)
     if bench.typed:
         return
@@ -332,6 +335,8 @@ def _other_indices(text: str, at: ast.expr, bench: Bench) -> Iterator[tuple[floa
         if other != text:
             yield 1.15, other
             yield 1.3, f"{other}, None"
+            if from_the_end:  # hs[-2] for hs[t + 1], which it is in one turn
+                yield from ((1.2, f"{other} {by} 1") for by in "+-")
 
 
 def _shifts(at: ast.expr, text: str) -> Iterator[tuple[float, str]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -290,7 +291,7 @@ def findings_of(answers: Sequence[Answer]) -> Iterator[Finding]:
                 for w in sorted(a.wrong_lines, key=lambda w: w.line or 0):
                     instead = f"Write instead: {w.after}" if w.after is not None else ""
                     at = f" in line {w.line} of cell {w.cell}" if w.cell is not None else ""
-                    said = (a.headline, f"The line of {w.name}{at} is wrong by itself.", w.why, instead)
+                    said = (a.headline, f"{_called(a, w)}{at} is wrong by itself.", w.why, instead)
                     message = " ".join(filter(None, said))
                     yield Finding("wrong-gradient", "error", a.file, None if at else w.line, message)
             case "refuted":
@@ -298,4 +299,14 @@ def findings_of(answers: Sequence[Answer]) -> Iterator[Finding]:
             case "undecided":
                 yield Finding("undecided-gradient", "warning", a.file, a.line, a.headline)
             case "failed":
-                yield Finding("could-not-run", "error", a.file, a.line, str(a.error))
+                at = re.search(rf"{re.escape(a.file)}:(\d+)", (a.error and a.error.where) or "")
+                yield Finding("could-not-run", "error", a.file, int(at[1]) if at else a.line, str(a.error))
+
+
+def _called(answer: Answer, wrong: WrongLine) -> str:
+    """What a wrong line is about: its variable, what a function returns, or a formula without a name."""
+    if wrong.name == "return":
+        return "What is returned"
+    assigned = re.match(rf"{re.escape(wrong.name)}\b[^=]*=(?!=)", wrong.text)
+    formula = wrong.name in {c.name for c in answer.claims} and not assigned
+    return f"The {'formula for' if formula else 'line of'} {wrong.name}"

@@ -553,3 +553,10 @@ def test_a_statement_that_forgets_to_add_beside_another_slip():
     at = {"Wx": R.standard_normal((2, 2)), "Wh": R.standard_normal((2, 2)), "b": R.standard_normal(2)}
     report = judge(summed, summed_grad, at, "gb += raw", "gb = raw", "Wh.T @ raw", "Wh @ raw")
     assert set(lines_of(report)) == {"gb = raw", "carry = Wh @ raw"}
+
+
+@pytest.mark.parametrize(("old", "new"), [("raw, h[t])", "raw, h[-2])"), ("h[t + 1] ** 2)", "h[-2] ** 2)")])
+def test_an_index_from_the_end_that_is_meant_in_one_turn_of_a_loop_alone(old, new):
+    at = {"Wx": R.standard_normal((2, 2)), "Wh": R.standard_normal((2, 2)), "b": R.standard_normal(2)}
+    (line,) = {*lines_of(judge(summed, summed_grad, at, old, new))}
+    assert "h[-2]" in line

@@ -76,3 +76,9 @@ def test_a_formula_that_nothing_puts_right_is_shown_all_the_same():
     report = verify(Latex(r"\frac{1}{n}\sum_{i=1}^n (w x_i - y_i)^2"), {"w": Latex(wrong)})
     assert not report.repairs
     assert f"The wrong line\n    {wrong}\n    This is not ∂f/∂w.\n" in str(report)
+
+
+def test_of_large_arrays_the_formula_is_shown_and_no_edit_is_tried():
+    report = verify("sum(tanh(W @ x))", {"W": "outer(1 - (W @ x)**2, x)"}, at={"W": (80, 60), "x": (60,)})
+    assert not report.repairs
+    assert "    outer(1 - (W @ x)**2, x)\n    This is not ∂f/∂W.\n" in str(report)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from support.found_answers import EVERYTHING, FAILED, IN_A_CELL, RIGHT, UNDECIDED, WRONG
+from support.found_answers import EVERYTHING, FAILED, IN_A_CELL, RIGHT, UNDECIDED, WRONG, answer
 
 from symgrad import SymgradError, verify
-from symgrad.files.answers import Answers, Wanted, answer_of, findings_of
+from symgrad.files.answers import Answers, ClaimAnswer, Failure, Wanted, WrongLine, answer_of, findings_of
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,24 @@ def test_findings_stand_at_their_lines():
     ]
     (in_a_cell,) = findings_of([IN_A_CELL])
     assert "The line of dw in line 3 of cell 2 is wrong by itself." in in_a_cell.message
+
+
+def test_a_finding_says_what_is_wrong_as_it_is_called():
+    claims = (ClaimAnswer("x", "refuted"),)
+    lines = [WrongLine("return", 3, "2*x"), WrongLine("x", None, "2*x"), WrongLine("x", 4, "x = 2*x")]
+    told = [f.message for f in findings_of([answer("f.py", "refuted", claims=claims, wrong_lines=(w,)) for w in lines])]
+    assert [m.rpartition("\x00\x1b[31md ")[2] for m in told] == [
+        "What is returned is wrong by itself.",
+        "The formula for x is wrong by itself.",
+        "The line of x is wrong by itself.",
+    ]
+
+
+def test_what_could_not_run_stands_at_its_line():
+    failed = answer(
+        "a b.py", "failed", error=Failure("UserCodeFailed", "no.", where="    a b.py:12    y = x + undefined")
+    )
+    assert [f.line for f in findings_of([failed])] == [12]
 
 
 def asked(ask, wanted=None):

@@ -37,7 +37,7 @@ def differential_row(text: str) -> tuple[int, int, bool] | None:
     is of a name; else None.
 
     >>> differential_row(r"y = x^2, \quad dy = 2x\,dx")
-    (17, 22, True)
+    (15, 20, True)
     """
     left, *sides = pieces_of(text, tokens(text))[-1]
     r = _reader(text, left)

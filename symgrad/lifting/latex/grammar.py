@@ -478,6 +478,10 @@ def superscript(r: Reader, node: Node) -> Node:
     if texts and all(t in ("\\prime", "'") for t in texts) and node.head == "symbol":
         r.at = end
         return primed(r, node)
+    if texts == ["\\circ"] and node.head == "symbol" and node.value.base[0].isupper():  # a standard state
+        r.at = end
+        name = replace(node.value, base=f"{node.value.base}_circ", shown=r.written(span))
+        return subscripted(r, replace(node, span=span, value=name))
     if texts[:1] in (["\\odot"], ["\\circ"]) and len(texts) > 1:
         r.at += 2
         power = expression(r)

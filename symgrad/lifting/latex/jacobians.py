@@ -170,7 +170,8 @@ class _Model:
         if len(of) == 1 and self.height == 1:
             square = rows == columns > 1
             if claim.is_hessian or (square and not claim.is_ratio):
-                return f"{_second(of[0], self.columns(claim, columns))} = {claim.sides[-1]}" if square else None
+                wrt = self.columns(claim, columns) if square else None
+                return None if wrt is None else f"{_second(of[0], wrt)} = {claim.sides[-1]}"
             count = rows * columns
             if 1 not in (rows, columns) or (count == 1 and len(claim.wrt) < 2):
                 return None
@@ -226,7 +227,8 @@ class _Model:
                 return found
             if listed is self.arguments and each and len(each[0]) == count > 1 and count not in map(len, each[1:]):
                 return each[0]
-        if claim.is_ratio:
+        is_array = len(self.arguments) == 1 < count and self.arguments[0] in inputs.values()
+        if claim.is_ratio or is_array:
             return None
         names = set(inputs)
         for order in (*_COORDINATES, *(_numbered(n, count) for n in ("x", "theta", "q", "w"))):
@@ -283,8 +285,8 @@ def _ratio(of: Sequence[str], wrt: Sequence[str]) -> str:
     return f"\\frac{{\\partial{above}}}{{\\partial({', '.join(wrt)})}}"
 
 
-def _second(of: str, wrt: Sequence[str] | None) -> str:
+def _second(of: str, wrt: Sequence[str]) -> str:
     """The matrix of second derivatives."""
     entry = f"\\frac{{\\partial^2 {of}}}{{\\partial %s \\partial %s}}"
-    rows = " \\\\ ".join(" & ".join(entry % (a, b) for b in wrt or ()) for a in wrt or ())
+    rows = " \\\\ ".join(" & ".join(entry % (a, b) for b in wrt) for a in wrt)
     return f"\\begin{{pmatrix}} {rows} \\end{{pmatrix}}"

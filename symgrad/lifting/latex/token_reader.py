@@ -265,6 +265,8 @@ def is_slope(r: Reader, k: int) -> bool:
     if here not in FRACTIONS or r.tokens[k + 1].kind != "open":
         return here in ("\\nabla", *PHYSICS)
     below = k + 1 + group_length(r, k + 1)
+    if any(r.tokens[j].text == "/" and differential(r, j + 1) for j in range(k + 2, below)):
+        return False  # a quotient of two that are written inline
     return differential(r, k + 2) > 0 and r.tokens[below].kind == "open" and differential(r, below + 1) > 0
 
 

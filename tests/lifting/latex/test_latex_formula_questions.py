@@ -149,6 +149,18 @@ QUESTIONS = [  # the formula, its derivative, a slip in that
         ("^{n+1}", "^n"),
         {},
     ),
+    (
+        r"U(x_1,x_2) = x_1^{\alpha}x_2^{1-\alpha}",
+        r"MRS = \frac{\partial U/\partial x_1}{\partial U/\partial x_2} = \frac{\alpha}{1-\alpha}\frac{x_2}{x_1}",
+        (r"\frac{x_2}{x_1}", r"\frac{x_1}{x_2}"),
+        {},
+    ),
+    (
+        r"E = E^\circ - \frac{RT}{nF}\ln Q",
+        r"\left(\frac{\partial E}{\partial T}\right)_Q = \frac{E - E^\circ}{T}",
+        ("E^", "2E^"),
+        {},
+    ),
     (r"Q(P) = a P^{-2}", r"\varepsilon = \frac{dQ}{dP}\frac{P}{Q} = -2", ("-2", "-1"), {}),
     (
         r"C = S N(d_1) - Ke^{-r\tau} N(d_2), \; d_{1,2} = \frac{\ln(S/K) + (r \pm \sigma^2/2)\tau}{\sigma\sqrt{\tau}}",
