@@ -174,7 +174,8 @@ def test_a_missing_constraint_is_named_and_no_line_is_accused():
     ]
     for report, advice in reports:
         assert report.claims["z"].verdict.true_if[0] == "the entries of y sum to one"
-        assert (report.wrong_steps, report.repairs, report.repaired_source) == ((), (), None)
+        assert report.wrong_steps == ()
+        assert all(r.proved for r in report.repairs)  # what is right without it
         assert f"It is true if the entries of y sum to one: {advice}" in " ".join(str(report).split())
 
 
