@@ -95,6 +95,7 @@ RULES = {
 IN_EXP = "written in exp"  # tanh and sigmoid, or that of them which there is
 _SHOWN = 3  # conditions that a short report names
 _WIDE = 80  # characters of what tells branches apart
+_BRANCHES = 4  # of which each is told
 
 
 def rules(proofs: Sequence[Proof]) -> tuple[str, ...]:
@@ -136,8 +137,12 @@ def in_equations(proofs: Sequence[Proof], name: str, order: int, most: int) -> I
     """The equations of the proofs of one claim about derivatives of an order, and how many more there are; the last
     one, which is the claim, stays.
 
-    What is told on all branches alike is told once; of the rest it is said on which branch it holds.
+    What is told on all branches alike is told once; of the rest it is said on which branch it holds.  Of many branches
+    one is told.
     """
+    if len(proofs) > _BRANCHES:
+        yield Paragraph(f"On the first of the {len(proofs)} branches (proof() has the others):")
+        proofs = proofs[:1]
     each = [equations_of(proof, name, order) for proof in proofs]
     where = branches(proofs, name)
     every = list(dict.fromkeys(itertools.chain(*each)))

@@ -189,6 +189,7 @@ class Script:
                     stopped = f"line {_line(error, self.file)}: {_first(error, '')}"
                 else:
                     raise self._failed(error, trace) from error
+        trace.loops.enough = None  # its functions may be called later
         return ScriptRun(trace, space, out.getvalue(), out.cut, world.random, stopped)
 
     def plain(self) -> dict[str, Any]:
