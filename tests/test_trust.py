@@ -157,6 +157,14 @@ def test_a_random_program_with_branches_and_one_with_a_wrong_line(k):
     assert wrong.said(k) == "refuted"
 
 
+@pytest.mark.slow
+def test_a_value_beside_the_one_that_is_taken_has_no_say():
+    """It is stacked with others, of which an index takes one: on a branch that no point was on it would be it."""
+    wrong = with_a_wrong_line(program(727), 727)
+    assert wrong.is_wrong()
+    assert wrong.said(727) not in OK
+
+
 @pytest.mark.hunt
 def test_no_random_program_with_branches_is_judged_wrongly():
     said, wrong = hunt_branches(1000)

@@ -11,17 +11,19 @@ from __future__ import annotations
 import ast
 import functools
 import linecache
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from symgrad.checking.choices import Look
 from symgrad.checking.comparison import Branch
 from symgrad.checking.verdicts import Choice, Outcome
-from symgrad.program.program import Binding, Program, Source
+from symgrad.program.cones import entries_of
+from symgrad.program.program import Binding, Program, Source, size
 
 __all__ = ["Idle", "described", "idle_values", "is_used"]
 
 _RETURNED = float("inf")
+_ENTRIES = 1 << 16  # up to which arrays are followed by their entries
 
 Place = tuple[str, str | None, int | None]  # a variable, and where it is bound
 
@@ -91,7 +93,7 @@ def _flows(branch: Branch) -> tuple[_Flow, _Flow]:
 
 def _flow(program: Program) -> _Flow:
     outputs = [*program.outputs.values()]
-    needed = set(program.needed(outputs))
+    needed = _needed(program, outputs)
     bound, last, claimed = {}, {}, set()
     place_of: dict[int, Place] = {}
     for b in program.bindings:
@@ -110,6 +112,13 @@ def _flow(program: Program) -> _Flow:
                 read[place] = max(read.get(place, 0), line)
     ended = ((b.name, b.source.file, b.source.line) for b in last.values() if b.source is not None)
     return _Flow(bound, frozenset(claimed), frozenset(ended), read)
+
+
+def _needed(program: Program, outputs: Sequence[int]) -> Set[int]:
+    """The steps that results are made of: of arrays of which some entries are taken, those that these are made of."""
+    if sum(size(program.shape(i)) for i in program.needed(outputs)) > _ENTRIES:
+        return set(program.needed(outputs))
+    return entries_of(program, {i: range(size(program.shape(i))) for i in outputs}).keys()
 
 
 def _reads_after(flow: _Flow, place: Place) -> bool:

@@ -74,6 +74,34 @@ def cone_of(program: Program, wanted: Mapping[int, Sequence[int]]) -> Cone:
         every = {i: np.arange(size(program.shape(i))) for i in needed}
         inputs = {name: i for name, i in program.inputs.items() if i in every}
         return Cone(replace(program, inputs=inputs), every, {i: i for i in needed})
+    entries, parts = _followed(program, wanted, needed)
+    b, place = Builder(), {}
+    for i in sorted(entries):
+        held = [
+            None if some is None else _taken(b, place[a], entries[a], some)
+            for a, some in zip(program.steps[i].args, parts[i].asked, strict=True)
+        ]
+        b.source = program.steps[i].source
+        place[i] = parts[i].write(b, [h for h in held if h is not None])
+    return Cone(b.build({}), entries, place)
+
+
+def entries_of(program: Program, wanted: Mapping[int, Sequence[int]]) -> Mapping[int, np.ndarray]:
+    """The flat entries of each step that the ``wanted`` ones are made of: a step of which none is needed is not there.
+
+    >>> b = Builder()
+    >>> x, y = b.input("x", ()), b.input("y", ())
+    >>> both = b.stack([x, y])
+    >>> x in entries_of(b.build({}), {both: [1]})
+    False
+    """
+    return _followed(program, wanted, program.needed(wanted))[0]
+
+
+def _followed(
+    program: Program, wanted: Mapping[int, Sequence[int]], needed: Sequence[int]
+) -> tuple[dict[int, np.ndarray], dict[int, _Part]]:
+    """The entries that the wanted ones are made of, and what each step's need."""
     entries: dict[int, np.ndarray] = {}
     parts: dict[int, _Part] = {}
 
@@ -90,15 +118,7 @@ def cone_of(program: Program, wanted: Mapping[int, Sequence[int]]) -> Cone:
         for a, some in zip(step.args, part.asked, strict=True):
             if some is not None:
                 ask(a, some)
-    b, place = Builder(), {}
-    for i in sorted(entries):
-        held = [
-            None if some is None else _taken(b, place[a], entries[a], some)
-            for a, some in zip(program.steps[i].args, parts[i].asked, strict=True)
-        ]
-        b.source = program.steps[i].source
-        place[i] = parts[i].write(b, [h for h in held if h is not None])
-    return Cone(b.build({}), entries, place)
+    return entries, parts
 
 
 def _taken(b: Builder, step: int, entries: np.ndarray, some: np.ndarray) -> int:
