@@ -173,6 +173,7 @@ class TwoLoops(torch.autograd.Function):
         return dx, dw
 
 
+@pytest.mark.slow
 def test_claims_that_hold_for_different_sizes_are_told_one_by_one():
     """Of memory that was not filled nothing is left in the gradient: it is no obstacle to a proof."""
     report = verify_function(TwoLoops, at={"x": ("n", 2), "w": (2, "k")})

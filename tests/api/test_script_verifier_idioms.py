@@ -51,6 +51,7 @@ def test_a_gradient_is_judged_as_it_is_before_it_is_clipped(clip):
     assert lines == {"ds = r * (1 - np.tanh(X @ w + b) ** 2)"}
 
 
+@pytest.mark.slow
 def test_an_error_that_is_clipped_is_the_slope_of_hubers_loss():
     """That is no bound on a gradient: it is the derivative, and with another bound it is none."""
     script = (
@@ -125,6 +126,7 @@ for k in range(3):
 """
 
 
+@pytest.mark.slow
 def test_a_width_may_have_the_name_of_the_weights():
     assert judged(WINDOWS)[0] == {"W": "proved"}
     verdicts, lines = judged(WINDOWS.replace("self.cols.T @ dout", "2 * self.cols.T @ dout"))
@@ -292,6 +294,7 @@ check(lambda v: loss_and_grad(w, v)[::2], b)
 """
 
 
+@pytest.mark.slow
 def test_that_a_check_never_fails_is_no_branch_that_was_not_reached():
     """The second gradient is computed behind the check of the first one, which returns early where it fails."""
     assert judged(CHECKS)[0] == {"w": "proved", "b": "proved"}

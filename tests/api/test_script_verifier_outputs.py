@@ -101,16 +101,13 @@ Factors(np.arange(12.0).reshape(3, 4) / 10).train()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "update",
     [
         "self.P -= 0.01 * gP; self.Q -= 0.01 * gQ",
-        pytest.param(
-            "for n, g in (('P', gP), ('Q', gQ)): setattr(self, n, getattr(self, n) - 0.01 * g)", marks=pytest.mark.slow
-        ),
-        pytest.param(
-            "for n, g in (('P', gP), ('Q', gQ)): vars(self)[n] = vars(self)[n] - 0.01 * g", marks=pytest.mark.slow
-        ),
+        "for n, g in (('P', gP), ('Q', gQ)): setattr(self, n, getattr(self, n) - 0.01 * g)",
+        "for n, g in (('P', gP), ('Q', gQ)): vars(self)[n] = vars(self)[n] - 0.01 * g",
     ],
 )
 def test_an_objective_that_is_told_now_and_then_is_computed_where_its_gradients_are(update: str):

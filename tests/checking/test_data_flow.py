@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from symgrad import verify
@@ -9,6 +10,7 @@ from symgrad import verify
 AT = {n: torch.tensor(v, dtype=torch.float64) for n, v in (("x", -0.59), ("y", 0.44))}
 
 
+@pytest.mark.slow
 def test_a_wrong_line_whose_value_is_used_beyond_another_choice_is_met_there():
     """Both sides of both conditions come up without it: the slope is wrong where x > 0, and used where y > 0.8 too."""
 

@@ -199,6 +199,7 @@ def test_shares_that_sum_to_one_but_for_rounding_are_shares():
     assert "as given, the rows of Y sum to one but for rounding; that was taken to be exact" in report.notes
 
 
+@pytest.mark.slow
 def test_shares_that_do_not_sum_to_one_are_none():
     report = verify(of_shares, grad_of_shares, at={"W": ROWS[:2, [0, 1, 1]] / 3, "Y": 1.001 * SHARES}, wrt=["W"])
     assert report.verdict == "refuted"

@@ -37,6 +37,7 @@ def of_the_number(x, y):
     return {"x": 0 * x, "y": 2 * int(x) * y}
 
 
+@pytest.mark.slow
 def test_a_factor_that_was_0_on_a_branch_hides_no_fault():
     assert verify(by_two_of_three, its_gradient, at=HALF, points=16).verdict == "proved"
     report = verify(by_two_of_three, lambda x, y: its_gradient(x, y, 3), at=HALF, points=16)

@@ -197,6 +197,7 @@ def test_a_sum_of_n_terms_is_judged_term_by_term_where_it_has_no_closed_form():
     assert verify(bond, -Sum(i / (1 + x) ** i, (i, 1, m)), wrt=x).verdict == "refuted"
 
 
+@pytest.mark.slow
 def test_a_derivative_taken_at_a_place_is_that_of_the_function_there():
     """``f(x).diff(x).subs(x, g(x))`` is f' at g(x) to SymPy, though it writes a derivative for g(x)."""
     outer = f(x).diff(x).subs(x, g(x))
