@@ -72,15 +72,19 @@ class Builder:
         args = tuple(args)
         if dtype is None:
             dtype = promote(*(self.steps[a].dtype for a in args)) if args else "float64"
-        if len(self.steps) >= self.most:
+        self.bound(len(self.steps))
+        self.steps.append(Step(op, args, params, tuple(shape), dtype, self.source))
+        return len(self.steps) - 1
+
+    def bound(self, count: int) -> None:
+        """Raise `EndlessRun` where code has done ``most`` things and goes on."""
+        if count >= self.most:
             raise EndlessRun(
                 f"your code had not ended after {self.most:,} operations.",
                 where=None if self.source is None else f"    {self.source.text}",
                 instead="A loop that ends by a value may have no end for other inputs: say for which it has one by "
                 "domain=, or bound the number of its rounds.",
             )
-        self.steps.append(Step(op, args, params, tuple(shape), dtype, self.source))
-        return len(self.steps) - 1
 
     # -------------------------------------------------------------------------------- leaves
     def input(self, name: str, shape: Shape, dtype: str = "float64") -> int:

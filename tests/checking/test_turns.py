@@ -155,6 +155,23 @@ def test_a_loop_that_a_value_ends_is_right_for_its_turns():
     assert str(report).startswith("Right for ")
 
 
+def test_a_changed_model_whose_loop_has_no_end_is_given_up():
+    """Of a wrong derivation it is asked whose gradient it is, and with x = 2 in the loop this model never ends."""
+
+    def model(x):
+        while x < 3:
+            x = x * 2
+        return x
+
+    def hand(x):
+        d = 1.0
+        while x < 3:
+            x, d = x * 2, d * 3
+        return d
+
+    assert verify(model, hand, at={"x": 1.0}, wrt="x", points=8).verdict == "refuted"
+
+
 def test_a_loop_that_always_runs_as_often_is_no_choice():
     def summed(x):
         total = 0.0

@@ -82,6 +82,7 @@ class Course:
 
     def __init__(self, tracer: _Looks) -> None:
         self._tracer = tracer
+        self.rounds = 0  # of all loops without a known end
         self._loops: dict[Key, _Loop] = {}
         self._open: dict[Key, list[Any]] = {}  # loops that are running, with their turns
         self._calls: dict[Key, tuple[_Loop, int]] = {}
@@ -99,7 +100,7 @@ class Course:
         """The turns of a loop without a condition."""
         frame = sys._getframe(1)
         loop = self._loops.setdefault((id(frame.f_code), frame.f_lasti), _Loop(self._tracer.places.at(frame)))
-        return _counted(loop, itertools.repeat(None))
+        return _counted(loop, (self._round() for _ in itertools.repeat(None)))
 
     def begin(self, place: int) -> None:
         """A ``while`` begins: one that stood there before in this frame has ended."""
@@ -121,11 +122,16 @@ class Course:
             running = self._open[key] = [self._loops.setdefault((id(frame.f_code), place), made), 0]
         if goes_on:
             running[1] += 1
+            self._round()
         if len(self._tracer.builder.guards) > before:
             running[0].by_value = True
         if not goes_on:
             self._end(key)
         return goes_on
+
+    def _round(self) -> None:
+        self.rounds += 1
+        self._tracer.builder.bound(self.rounds)
 
     def enter(self) -> None:
         """A function that may call itself begins."""

@@ -73,7 +73,7 @@ class Function:
     beside: torch.nn.Module | None = None
     converts: bool = False  # whether data that are no floats are passed as the kind of values that the code works with
     differentiates: bool = False  # whether it is a hand formula that lets autograd differentiate a part
-    longest: int = 0  # steps of the longest run so far
+    longest: int = 0  # steps, or rounds of loops, of the longest run so far
     nests: Mapping[str, Nest] = field(default_factory=dict)
     returns: Mapping[str, Nest] = field(default_factory=dict)
 
@@ -144,7 +144,7 @@ class Function:
                 program = trace.program(result)
                 values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
             same_again(values, lambda: self.plain(point, dtypes), trace)
-        object.__setattr__(self, "longest", max(self.longest, len(program)))
+        object.__setattr__(self, "longest", max(self.longest, len(program), trace.course.rounds))
         return Run(program, values, numbers=frozenset(trace.numbers))
 
     def plain(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Mapping[str, np.ndarray]:
