@@ -80,7 +80,7 @@ def holds_at_other_sizes(problem: Problem, hand: Formula, branch: Branch | None 
     ``branch``, at no other lengths of the axes, where these have none."""
     shapes = problem.shapes
     there = replace(problem, hand=hand, first=None)
-    if shapes is None and branch is not None:
+    if shapes is None and branch is not None and not problem.pasted:  # a script makes its own data
         try:
             shapes, _, own = named_lengths(problem, branch)
         except Unread:

@@ -541,7 +541,8 @@ def renamed(t: Text, atoms: Sequence[Atom]) -> Iterator[Edit]:
     """Another name in all the places of a name or a number that stands several times."""
     spans: dict[str, list[tuple[int, int]]] = {}
     called = {id(n.func) for n in ast.walk(t.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
-    for node in [n for n in ast.walk(t.tree) if id(n) not in called]:
+    own = {n.id for n in ast.walk(t.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # it binds these
+    for node in [n for n in ast.walk(t.tree) if id(n) not in called and getattr(n, "id", None) not in own]:
         is_number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
         if is_number or isinstance(node, (ast.Name, ast.Attribute)):
             spans.setdefault(t.of(node), []).append(t.span(node))

@@ -109,6 +109,7 @@ def test_a_gradient_of_the_other_objective_is_told():
     assert "Nothing was found that is meant as a gradient of `loss_g`." in report.notes
 
 
+@pytest.mark.slow
 def test_two_wrong_gradients_of_two_objectives_are_no_right_ones():
     wrong = TWO_FITS.replace("2 * (w * x - y) * x", "2 * (w * x - y)").replace("(p - t) * x", "(p - t)")
     assert verdicts(wrong) == {"w": "refuted", "v": "refuted"}
@@ -132,6 +133,7 @@ for i in range(10):
 """
 
 
+@pytest.mark.slow
 def test_a_part_of_the_objective_is_no_other_objective():
     """What lacks the regulariser is the exact gradient of the data's loss; the script trains on the sum of both."""
     assert verdicts(REGULARISED) == {"W1": "proved", "W2": "refuted"}
@@ -173,6 +175,7 @@ for step in range(30):
 """
 
 
+@pytest.mark.slow
 def test_an_update_in_between_is_no_part_of_what_is_differentiated():
     """The second loss is computed with what the first step has made of u and v, which depends on a and c too."""
     right = verdicts(IN_TURNS)

@@ -62,6 +62,7 @@ def test_a_slip_in_the_turns_is_refuted_at_the_fewest_that_show_it():
     assert report.claims["x"].verdict.witness.sizes == {"n": 1}
 
 
+@pytest.mark.slow
 def test_code_that_goes_another_way_after_some_turns_is_not_proved_for_all():
     report = verify(horner, horner_of_many, at={"c": ("n",), "x": 1.5}, wrt="x")
     assert getattr(report.claims["x"].verdict, "for_all", None) is None

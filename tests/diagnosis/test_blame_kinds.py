@@ -521,6 +521,7 @@ def updated_grad(Wz, Wc):
     return {"Wz": gWz, "Wc": gWc}
 
 
+@pytest.mark.slow
 def test_a_gate_whose_gradient_is_that_of_what_its_sigmoid_is_of_is_no_wrong_line():
     at = {"Wz": R.standard_normal((3, 5)), "Wc": R.standard_normal((3, 5))}
     report = judge(updated, updated_grad, at, "gh = gh * (1 - z) + gxh[2:]", "gh = gxh[2:]")
@@ -549,6 +550,7 @@ def summed_grad(Wx, Wh, b):
     return {"Wx": gWx, "Wh": gWh, "b": gb}
 
 
+@pytest.mark.slow
 def test_a_statement_that_forgets_to_add_beside_another_slip():
     at = {"Wx": R.standard_normal((2, 2)), "Wh": R.standard_normal((2, 2)), "b": R.standard_normal(2)}
     report = judge(summed, summed_grad, at, "gb += raw", "gb = raw", "Wh.T @ raw", "Wh @ raw")

@@ -281,6 +281,7 @@ def test_a_whole_number_may_be_how_often_a_loop_runs():
     at = {"x": 0.5, "n": 5}
     assert verify(series, {"x": series_by_hand}, at=at).verdict == "proved"
     assert verify(series, {"x": lambda x, n: sum(x**k for k in range(1, n + 1))}, at=at).verdict == "refuted"
+    assert torch.pi == math.pi  # no edit that was tried has bound it in the place of the sum's own k
     assert sum(step.op == "add" for step in lift(series, at=at).steps) >= 4
     assert verify(lambda x, n: x**n, {"n": lambda x, n: x**n * math.log(x)}, at={"x": 2, "n": 5}).verdict == "proved"
 
