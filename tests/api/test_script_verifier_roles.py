@@ -159,7 +159,7 @@ def test_a_loss_that_is_not_written_down_is_assumed_and_told():
 def test_what_lacks_a_factor_under_the_assumed_loss_is_located():
     report = verify_script(NO_LOSS.replace("d_out @ second.T*slope(hidden)", "d_out @ second.T"))
     assert kinds(report) == {"first": "refuted", "second": "proved"}
-    assert report.wrong_steps == ("the step of line 17",)
+    assert report.wrong_steps == ("d_hidden",)
 
 
 def test_an_error_without_a_slope_is_that_of_the_cross_entropy():

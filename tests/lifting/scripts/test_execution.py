@@ -209,7 +209,9 @@ class Series:
 def test_a_column_of_a_table_that_meets_an_input_is_an_array():
     table = {"column": Series([1.5, -2.0, 0.25])}
     right = "t = np.tanh(column * w0)\ndw = column * (1 - t**2)"
-    assert verify_script(SCRIPT.format(right), namespace=table).verdict == "proved"
+    report = verify_script(SCRIPT.format(right), namespace=table)
+    assert report.ok
+    assert str(report).startswith("Right for your x0 only")  # the column only has the same numbers
     assert verify_script(SCRIPT.format(right.replace("t**2", "t")), namespace=table).verdict == "refuted"
 
 
