@@ -251,7 +251,7 @@ def _lines_of_hand(problem: Problem, findings: Findings) -> _Lines:
 
 def _without_excuse(problem: Problem, findings: Findings, wrong: Sequence[Refuted]) -> tuple[Problem, Findings]:
     """The question at a point where what is right for the given data only is wrong."""
-    special = {v.only: v.witness.point[v.only] for v in wrong if v.only in problem.inputs.point}
+    special = {v.only: v.witness.point[v.only] for v in wrong if v.only and v.only in problem.inputs.point}
     if not special:
         return problem, findings
     inputs = replace(problem.inputs, point={**problem.inputs.point, **special})

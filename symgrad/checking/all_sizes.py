@@ -77,10 +77,12 @@ def _is_whole(for_all: ForAll | None) -> bool:
 
 def holds_at_other_sizes(problem: Problem, hand: Formula, branch: Branch | None = None) -> bool:
     """Whether another hand formula is refuted at none of a few other sizes, where sizes have names; with its
-    ``branch``, at no other lengths of the axes, where these have none."""
+    ``branch``, at no other lengths of the axes, where these have none; arrays of data that were given stay."""
     shapes = problem.shapes
     there = replace(problem, hand=hand, first=None)
-    if shapes is None and branch is not None and not problem.pasted:  # a script makes its own data
+    inputs = problem.inputs
+    keeps = any(np.ndim(inputs.point[n]) for n in inputs.given if n not in problem.wrt)  # labels drawn are none
+    if shapes is None and branch is not None and not keeps and not problem.pasted:  # a script makes its own data
         try:
             shapes, _, own = named_lengths(problem, branch)
         except Unread:

@@ -253,6 +253,25 @@ def test_the_smallest_part_that_changed(before: str, after: str, part: tuple[str
 # ------------------------------------------------------------------------------------------------ sizes by chance
 
 
+def test_labels_that_are_given_are_no_others_at_other_lengths():
+    """The gradient by heart is that of the sum: it lacks the length, and drawn labels would be none."""
+
+    def loss(W, X, Y):
+        Z = X @ W
+        return -(Y * (Z - np.log(np.exp(Z).sum(axis=1, keepdims=True)))).sum() / X.shape[0]
+
+    def by_heart(W, X, Y):
+        Z = X @ W
+        P = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
+        dZ = P - Y
+        dW = X.T @ dZ
+        return {"W": dW}
+
+    report = verify(loss, by_heart, at={"W": (3, 4), "X": (5, 3), "Y": np.eye(4)[[0, 1, 2, 3, 0]]})
+    assert report.wrong_steps == ("dZ",)
+    assert report.repairs[0].after == "(P - Y) / X.shape[0]"
+
+
 def gelu_inner(x):
     return torch.tanh(x + 0.25 * x**3).sum()
 
