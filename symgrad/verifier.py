@@ -228,8 +228,12 @@ def _lines_of_hand(problem: Problem, findings: Findings) -> _Lines:
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
     excused = all(v.is_excused for v in wrong)
-    if not wrong or problem.values_only or not about_inputs or (excused and any(v.limit for v in wrong)):
-        return _Lines(steps)  # where a limit is meant, no line is wrong
+    if not wrong or problem.values_only or not about_inputs:
+        return _Lines(steps)
+    if excused and (problem.pasted or any(v.limit for v in wrong)):
+        return _Lines(
+            steps
+        )  # where a limit is meant, no line is wrong; what fits a script's own data may fit no others
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's

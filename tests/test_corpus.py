@@ -15,6 +15,13 @@ from symgrad.checking.verdicts import Agrees
 
 OK = ("proved", "agrees")
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.py"))
+SECONDS = """euler_adjoint_two_indices kalman_gain_held_constant pair_force_unit_vector forward_backward_index
+elman_two_neighbours mixture_weights_forgotten covariance_in_two_cells huber_delta_forgotten weight_norm_direction
+masked_error_two_slips label_smoothing_forgotten policy_normaliser_path""".split()  # of these each takes some
+
+
+def tiers(paths):
+    return [pytest.param(p, marks=pytest.mark.slow) if p.stem in SECONDS else p for p in paths]
 
 
 @functools.cache
@@ -32,7 +39,7 @@ def judged(case, hand):
     )
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", tiers(CORPUS), ids=lambda p: p.stem)
 def test_the_derivation_as_people_write_it(path):
     case = load(path)
     report = judged(case, case.hand)
@@ -44,7 +51,7 @@ def test_the_derivation_as_people_write_it(path):
         assert all(isinstance(c.verdict, Agrees) and c.verdict.typed for c in report.claims.values())
 
 
-@pytest.mark.parametrize("path", [p for p in CORPUS if "\nwrong = {" in p.read_text()], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", tiers(p for p in CORPUS if "\nwrong = {" in p.read_text()), ids=lambda p: p.stem)
 def test_the_wrong_lines_are_named_and_repaired(path):
     """Exactly the faulty lines; and the repaired code, run in float64, gives autograd's gradient."""
     case = load(path)
@@ -58,7 +65,7 @@ def test_the_wrong_lines_are_named_and_repaired(path):
         np.testing.assert_allclose(value, true_derivative(case, at, name), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("path", [p for p in CORPUS if "fixed = hand" not in p.read_text()], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", tiers(p for p in CORPUS if "fixed = hand" not in p.read_text()), ids=lambda p: p.stem)
 def test_the_derivation_put_right(path):
     case = load(path)
     report = judged(case, case.fixed)

@@ -126,6 +126,7 @@ def test_the_derivative_written_another_way_is_never_refuted(f, k):
     assert derivative_said(f, rewritten(f, k)) != "refuted"
 
 
+@pytest.mark.slow
 @seed(21)
 @settings(max_examples=60, suppress_health_check=list(HealthCheck), derandomize=False, database=None)
 @given(expressions(), st.integers(0, 10**6))

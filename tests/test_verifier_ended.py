@@ -64,6 +64,7 @@ def test_a_verdict_that_was_reached_stands_where_only_its_lines_are_missing(ende
     assert verify(*WRONG).verdict == "refuted"
 
 
+@pytest.mark.slow
 def test_the_limits_of_a_script_hold_for_what_is_done_with_it(monkeypatch):
     held = []
 

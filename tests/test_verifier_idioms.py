@@ -24,6 +24,7 @@ def test_a_constant_that_took_two_roundings(k):
     assert outside.ok
 
 
+@pytest.mark.slow
 def test_a_literal_and_an_input_of_the_same_float():
     def model(w, delta):
         return F.huber_loss(w, torch.zeros_like(w), delta=0.8, reduction="sum")

@@ -293,7 +293,13 @@ def test_a_default_is_an_argument_of_the_jvp_too():
         def jvp(ctx, tangent, _):
             return tangent * ctx.k
 
+    class Doubled(Scaled):
+        @staticmethod
+        def jvp(ctx, tangent, _):
+            return 2 * tangent * ctx.k
+
     assert kinds(verify_function(Scaled, at={"x": (2,)})) == {"x": "proved", "jvp": "proved"}
+    assert kinds(verify_function(Doubled, at={"x": (2,)})) == {"x": "proved", "jvp": "refuted"}
 
 
 def test_a_function_that_writes_into_its_argument():

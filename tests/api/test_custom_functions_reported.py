@@ -44,39 +44,6 @@ def test_a_named_size_asks_about_all_of_them(function, verdict):
     assert ("proved for all n" in str(report)) is (verdict == "proved")
 
 
-class Times(CUSTOM):
-    """An argument with a default that nobody passes, and a forward-mode derivative beside backward."""
-
-    @staticmethod
-    def forward(x, k=3.0):
-        return x * k
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.k = inputs[1]
-
-    @staticmethod
-    def backward(ctx, g):
-        return g * ctx.k, None
-
-    @staticmethod
-    def jvp(ctx, t, _):
-        return t * ctx.k
-
-
-class TimesTwiceForward(Times):
-    @staticmethod
-    def jvp(ctx, t, _):
-        return 2 * t * ctx.k
-
-
-def test_a_default_argument_is_passed_and_both_modes_are_judged():
-    assert verify_function(Times, at={"x": (2,)}).verdict == "proved"
-    wrong = verify_function(TimesTwiceForward, at={"x": (2,)})
-    assert {name: claim.kind for name, claim in wrong.claims.items()}["x"] == "proved"
-    assert wrong.verdict == "refuted"
-
-
 class ByAddress(Square):
     """Written as Triton's kernels write: into memory, past torch."""
 

@@ -537,6 +537,7 @@ print(torch.allclose(dlogp, logp.grad), torch.allclose(dz, z.grad))
 """
 
 
+@pytest.mark.slow
 def test_a_quotient_that_is_written_into_a_narrow_tensor_is_exact():
     report = verify_script(CLASSES)
     assert {n: c.verdict.kind for n, c in report.claims.items()} == {"z": "proved", "logp": "proved"}

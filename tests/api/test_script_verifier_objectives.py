@@ -196,6 +196,7 @@ for t in range(10):
 """
 
 
+@pytest.mark.slow
 def test_a_target_may_be_held_constant():
     report = verify_script(BOOTSTRAPPED)
     assert report.claims["omega"].kind == "proved"
@@ -256,6 +257,7 @@ for epoch in range(2):
 """
 
 
+@pytest.mark.slow
 def test_no_other_loss_is_assumed_for_a_layer_whose_loss_is_written_down():
     """Without the slope of the last sigmoid a gradient is that of the cross-entropy; the loss here is half a square,
     and the sample at which each layer is judged need not be one."""

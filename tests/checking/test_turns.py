@@ -250,6 +250,7 @@ print(x.grad, dx)
 """
 
 
+@pytest.mark.slow
 def test_a_table_that_one_of_two_sides_reads_in_one_run_is_a_choice():
     asked = verify_function(ReadInBackward, at={"x": torch.tensor(1.5, dtype=torch.float64)})
     for report in (asked, verify_script(READ_IN_A_SCRIPT)):

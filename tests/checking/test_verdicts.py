@@ -339,6 +339,7 @@ def test_a_constant_gradient_made_of_tensors_means_its_number(model, hand, dtype
     assert said(model, lambda x: hand(x) * (1 + 1e-9), at) == "refuted"
 
 
+@pytest.mark.slow
 def test_a_sign_that_is_missing_is_no_sum_that_is_not_one():
     """3 x**2 is the derivative of abs(x)**3 where x is positive, whatever the entries of x add up to."""
     report = verify(lambda x: (abs(x) ** 3).sum(), lambda x: 3 * x**2, at={"x": np.array([0.5, 1.2])})

@@ -422,6 +422,7 @@ def reach_grad(q):
     return {"q": x * J}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slipped", ["range(3)", "range(j + 1)", "range(j + 1, 3)", "range(j)"])
 def test_a_loop_inside_of_a_loop_may_go_through_other_turns(slipped):
     report = judge(reach, reach_grad, {"q": np.array([0.3, 0.9, -0.4])}, "range(j, 3)", slipped)
@@ -557,6 +558,7 @@ def test_a_statement_that_forgets_to_add_beside_another_slip():
     assert set(lines_of(report)) == {"gb = raw", "carry = Wh @ raw"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new"), [("raw, h[t])", "raw, h[-2])"), ("h[t + 1] ** 2)", "h[-2] ** 2)")])
 def test_an_index_from_the_end_that_is_meant_in_one_turn_of_a_loop_alone(old, new):
     at = {"Wx": R.standard_normal((2, 2)), "Wh": R.standard_normal((2, 2)), "b": R.standard_normal(2)}

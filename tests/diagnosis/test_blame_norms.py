@@ -117,7 +117,10 @@ MISSING = [
 ]
 
 
-@pytest.mark.parametrize(("model", "right", "at", "old", "new"), MISSING)
+@pytest.mark.parametrize(
+    ("model", "right", "at", "old", "new"),
+    [pytest.param(*case, marks=pytest.mark.slow) if case[0] in (layer, batch, cosines) else case for case in MISSING],
+)
 def test_a_term_with_a_mean_of_a_product_is_missing(model, right, at, old, new):
     wrt = [n for n in right(**at) if n in at]
     (line,), report = mended(model, right, at, old, new, wrt=wrt)
@@ -140,6 +143,7 @@ def fused_grad(x, w, b, g):
     return dx, dw, db
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old", [" - d.mean(-1, keepdim=True)", " - n * (d * n).mean(-1, keepdim=True)"])
 def test_results_in_another_order_and_a_missing_term_are_two_slips_and_the_lines_between_are_right(old):
     at = {"x": X, "w": W, "b": W + 1, "g": G}

@@ -32,6 +32,7 @@ def test_the_report_says_what_it_was_judged_up_to():
     assert "up to the rounding of numbers that were computed outside of the formulas" in " ".join(str(report).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("off", [1e-12, -1e-9, 1e-3])
 def test_a_difference_beyond_the_rounding_of_the_data_is_one(off):
     other = GRAM * (1 + off)

@@ -333,6 +333,7 @@ def chain(depth):
     return b.build({"value": h})
 
 
+@pytest.mark.slow
 def test_a_chain_a_thousand_deep():
     program = chain(1000)
     h = at = tensor(0.5, -0.1).requires_grad_()

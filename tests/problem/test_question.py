@@ -175,8 +175,18 @@ def test_a_missing_constraint_is_named_and_no_line_is_accused():
     for report, advice in reports:
         assert report.claims["z"].verdict.true_if[0] == "the entries of y sum to one"
         assert report.wrong_steps == ()
-        assert all(r.proved for r in report.repairs)  # what is right without it
         assert f"It is true if the entries of y sum to one: {advice}" in " ".join(str(report).split())
+
+
+def test_what_is_right_without_the_constraint_is_told_where_the_data_may_be_others():
+    loss, slope = lambda z, y: -(y * torch.log_softmax(z, 0)).sum(), lambda z, y: torch.softmax(z, 0) - y
+    (one,) = verify(loss, slope, wrt="z", at={"z": (3,), "y": np.array([0.5, 1.0, 0.5])}).repairs
+    z, y = torch.tensor([0.2, -1.0, 0.5], requires_grad=True), torch.tensor([2.0, 0.3, -0.7])
+    loss(z, y).backward()
+    assert one.proved
+    torch.testing.assert_close(eval(one.after, {"torch": torch, "z": z.detach(), "y": y}), z.grad)
+    report = verify_script(SCRIPT)  # 1.5 * softmax(z) - y fits its own numbers
+    assert (report.repairs, report.repaired_source) == ((), None)
 
 
 def test_a_script_whose_numbers_meet_the_constraint_is_right():

@@ -360,6 +360,7 @@ def exactly_transposed(program, x_shape, y_shape, seed=0):
     return left.is_exact() and right.is_exact() and left == right, found, inputs, whole, back
 
 
+@pytest.mark.slow
 @settings(max_examples=300, derandomize=True)
 @given(indices(), st.booleans())
 def test_picks_and_scatters_are_transposes(case, scattered):

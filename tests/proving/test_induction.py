@@ -44,6 +44,7 @@ def prove(record_at: Callable[[int], ScalarRecord], **more: int) -> Induction | 
     return prove_for_all("n", record_at, Theorems(), **more)
 
 
+@pytest.mark.slow
 def test_an_equality_of_one_turn_is_proved_once_and_holds_in_every_turn():
     found = prove(lambda n: tanh_loop(n, factors))
     assert found is not None

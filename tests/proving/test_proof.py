@@ -306,7 +306,7 @@ def test_the_sigmoid_net(shape):
     assert not proved(exact.program, slip, exact.of[u])
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (64, 20)])
+@pytest.mark.parametrize("shape", [(3, 4), pytest.param((64, 20), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("log_first", [True, False])
 def test_softmax_cross_entropy(shape, log_first):
     n, _ = shape
@@ -413,6 +413,7 @@ def test_different_shapes_are_different():
     assert prove(b.build({}), s, turned) is None
 
 
+@pytest.mark.slow
 def test_deep_programs_do_not_recurse():
     b = Builder()
     s = i = b.input("s", ())

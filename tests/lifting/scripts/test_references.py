@@ -21,6 +21,7 @@ print(df_dw(w, x))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("library", "summed", "right", "wrong"),
     [
