@@ -49,7 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     where one is wrong, otherwise 3 where one could not run, otherwise 2 where one is undecided.  130: ended by Ctrl-C
     before anything was known.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        named = options.command == "audit" and not any(word.startswith("-") for word in unknown)
+        write = f"--only {','.join(unknown)}" if named else "--help, which lists what there is"
+        parser.error(f"symgrad {options.command} knows no {' '.join(unknown)}. Write {write}.")
     try:
         code = _run(options)
         sys.stdout.flush()

@@ -101,6 +101,8 @@ def test_a_wrong_file_is_answered_with_its_wrong_line(file, capsys):
         (["check", "a.py", "--wrt", ","], "argument --wrt: no names"),
         (["check", "a.py", "--json", "--full"], "not allowed with argument --json"),
         (["prove", "a.py"], "invalid choice: 'prove'"),
+        (["audit", "torch", "celu", "sinc"], "Write --only celu,sinc."),
+        (["check", "--fast", "a.py"], "symgrad check knows no --fast. Write --help"),
     ],
 )
 def test_bad_arguments_exit_with_3_not_with_argparses_2(arguments, message, capsys):

@@ -476,11 +476,13 @@ def _call_changes(
     method = isinstance(f, ast.Attribute) and not (isinstance(f.value, ast.Name) and f.value.id in MODULES)
     if len(args) == 1 and not keywords and not method:
         yield 1.3, "drop function", t.of(args[0])
-    if method and name in ("sum", "mean", "conj", "flip", "detach", "transpose", "t", "abs"):
+    if name == "conj" and (method or args):  # rather than a conjugate of it
+        yield 0.9, "conjugate", t.of(f.value if method else args[0])  # type: ignore[attr-defined]
+    if method and name in ("sum", "mean", "flip", "detach", "transpose", "t", "abs"):
         yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(f.value)  # type: ignore[attr-defined]
     if not method and name == "sum" and len(args) == 1 and isinstance(args[0], ast.Name):
         yield 0.9, "length", f"len({args[0].id})"
-    if not method and name in ("sum", "mean", "conj", "transpose", "flip") and args:
+    if not method and name in ("sum", "mean", "transpose", "flip") and args:
         yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(args[0])
     if len(args) == 2 and not keywords:
         order = 0.85 if name == "cross" else 1.1

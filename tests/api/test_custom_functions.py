@@ -193,6 +193,26 @@ def test_branches_and_in_place_writes():
     assert verify_function(Relu, at={"x": torch.tensor([1.0, -2.0, 0.5])}).verdict == "proved"
 
 
+class OfInnerProduct(torch.autograd.Function):
+    """A conjugate too much in the gradient by a."""
+
+    @staticmethod
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a, b)
+        return (a * b.conj()).sum()
+
+    @staticmethod
+    def backward(ctx, g):
+        a, b = ctx.saved_tensors
+        return g * b.conj(), g.conj() * a
+
+
+def test_a_conjugate_too_much_is_taken_off():
+    at = {n: torch.tensor(v, dtype=torch.complex128) for n, v in {"a": [1 + 2j, 0.5], "b": [2 - 1j, 1j]}.items()}
+    (one,) = verify_function(OfInnerProduct, at=at).repairs
+    assert (one.before, one.after, one.proved) == ("g * b.conj()", "g * b", True)
+
+
 def test_complex_values_follow_torch():
     """y = x**2 has the gradient conj(2x) * v."""
 
