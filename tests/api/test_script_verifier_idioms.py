@@ -299,3 +299,29 @@ def test_that_a_check_never_fails_is_no_branch_that_was_not_reached():
     """The second gradient is computed behind the check of the first one, which returns early where it fails."""
     assert judged(CHECKS)[0] == {"w": "proved", "b": "proved"}
     assert judged(CHECKS.replace("2 * np.sum(r)", "np.sum(r)"))[0] == {"w": "proved", "b": "refuted"}
+
+
+PLAIN_LISTS = """
+import random
+def example_slopes(a, b, coef):
+    k, m = coef
+    gap = k * a + m - b
+    return [2 * gap * a, 2 * gap]
+def by_differences(f, v, i, h):
+    w = [v_j + (h if j == i else 0) for j, v_j in enumerate(v)]
+    return (f(w) - f(v)) / h
+points = [(a, 3 * a - 2) for a in range(-3, 4)]
+random.seed(1)
+coef = [random.uniform(-1, 1), random.uniform(-1, 1)]
+def mean_error(coef):
+    return sum((coef[0] * a + coef[1] - b) ** 2 for a, b in points) / len(points)
+every = [example_slopes(a, b, coef) for a, b in points]
+slopes = [sum(g[k] for g in every) / len(every) for k in range(2)]
+print(slopes, [by_differences(mean_error, coef, k, 0.0001) for k in range(2)])
+"""
+
+
+def test_the_numbers_of_a_list_are_moved_one_by_one():
+    """One entry has the small number added, the other a zero: the quotient is of what `mean_error` gives."""
+    assert judged(PLAIN_LISTS)[0] == {"coef": "proved"}
+    assert judged(PLAIN_LISTS.replace("[2 * gap * a, 2 * gap]", "[2 * gap * a, gap]"))[0] == {"coef": "refuted"}

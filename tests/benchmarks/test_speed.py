@@ -44,6 +44,7 @@ SHARE = """
 import time
 start = time.process_time()
 import sympy, torch
+sympy.Symbol("x") - 1  # at its first sum SymPy imports its tensors and groups
 theirs = time.process_time()
 import symgrad.verifier
 print(symgrad.__file__, (time.process_time() - theirs) / (theirs - start))

@@ -403,8 +403,8 @@ def between(b: Builder, high: int, low: int, arguments: set[int] | None = None) 
             args = [a for a in map(meet, s.args, t.args) if a is not None]
             if len(args) == len(s.args):
                 return args[0] if s.op == "name" else b.emit(s.op, args, s.params, s.shape, s.dtype)
-        if "pick" in (s.op, t.op) and s.shape == t.shape:  # of entries that were written one after the other
-            return by_entry(i, j)
+        if "pick" in (s.op, t.op) and s.shape == t.shape and (found := by_entry(i, j)) is not None:
+            return found  # of entries that were written one after the other
         one, other = moved(i), moved(j)
         if one is None and other is None:
             return None
