@@ -28,8 +28,10 @@ from symgrad.lifting.latex.names_in_rows import (
 )
 from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.token_reader import (
+    PRIME,
     Name,
     Node,
+    TwoReadings,
     letters_below,
     letters_in,
     parts,
@@ -353,13 +355,13 @@ class _Resolver:
         return node if inner.head == "infinity" else self.walk(node, scope)
 
     def refuse_transposes(self, node: Node) -> None:
-        """Refuse ``y'y``, which is a sum of squares to some, unless y' is said to be a name."""
-        for factor in possible_transposes(node):
+        """Refuse ``y'y``, which is a sum of squares to most, unless y' is said to be a name."""
+        for factor in possible_transposes(node, self.arguments):
             if not self.is_taken(self.name_of(factor), frozenset()):
                 shown = factor.value.shown[:-1]
                 what = f"{shown}' is the transpose of {shown} to some, and another name to others."
                 instead = f"Write {shown}^\\top for the transpose, or give the name another mark: \\tilde{{{shown}}}."
-                self.fail(what, factor.span, instead)
+                raise TwoReadings(what, of=PRIME, where=place(self.text, factor.span), instead=instead)
 
     def logarithm(self, of: Node) -> str | None:
         """The name of ``\\ln L`` where a row says what it is."""
@@ -528,6 +530,11 @@ class _Resolver:
             listed = ", ".join(sorted(self.known)) or "no inputs"
             near = close_names(cased, self.known)
             plain = {n.replace(".", "_") for n in self.known}
+            if cased.removesuffix("_prime") in self.known and cased not in plain:
+                shown = node.value.shown
+                what = f"{shown} is no input of the model, which has {listed}."
+                instead = f"Write {shown.removesuffix(PRIME)}^\\top, if it is the transpose."
+                raise TwoReadings(what, of=PRIME, where=place(self.text, node.span), instead=instead)
             if cased not in plain:
                 self.fail(
                     f"{cased!r} is not an input of the model, which has {listed}.",
