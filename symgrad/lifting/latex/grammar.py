@@ -441,12 +441,9 @@ def _primed_group(r: Reader, node: Node) -> Node:
     if node.span != r.fence or len(r.by) != 1 or capital or r.text[r.token.start :].lstrip().startswith(inside):
         if r.readings.get(PRIME) and order == 1:
             return Node("transpose", (node,), r.since(node.span[0]), PRIME)
-        raise TwoReadings(
-            "a prime is a derivative to some and a transpose to others.",
-            of=PRIME,
-            where=place(r.text, (start, r.before.stop)),
-            instead="Write ^\\top, or \\frac{d}{dx}(...).",
-        )
+        instead = "Write ^\\top, or \\frac{d}{dx}(...)."
+        what = "a prime is a derivative to some and a transpose to others."
+        r.fail(what, (start, r.before.stop), instead, TwoReadings)
     return Node("derivative", (node, *r.by * order), r.since(node.span[0]), order)
 
 

@@ -18,7 +18,6 @@ from symgrad.lifting.latex.grammar import (
 )
 from symgrad.lifting.latex.indicators import indicator
 from symgrad.lifting.latex.token_reader import (
-    PRIME,
     Name,
     Node,
     Reader,
@@ -510,7 +509,7 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         what = f"{letter}(...) reads as a function, and which one is not known."
         instead = f"Write out what it is; {product}{_by_name(base)}."
         if primes and r.knows(stem):
-            raise TwoReadings(what, of=PRIME, where=place(r.text, here), instead=instead)
+            r.fail(what, here, instead, TwoReadings)
         r.fail(what, here, instead, Undecided)
     mark, inner = r.at, fenced(r, commas=True)
     whole, inside = (node.span[0], inner.span[1]), r.text[r.tokens[mark].stop : r.before.start].strip()

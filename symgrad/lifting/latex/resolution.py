@@ -28,7 +28,6 @@ from symgrad.lifting.latex.names_in_rows import (
 )
 from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.token_reader import (
-    PRIME,
     Name,
     Node,
     TwoReadings,
@@ -361,7 +360,7 @@ class _Resolver:
                 shown = factor.value.shown[:-1]
                 what = f"{shown}' is the transpose of {shown} to some, and another name to others."
                 instead = f"Write {shown}^\\top for the transpose, or give the name another mark: \\tilde{{{shown}}}."
-                raise TwoReadings(what, of=PRIME, where=place(self.text, factor.span), instead=instead)
+                self.fail(what, factor.span, instead, TwoReadings)
 
     def logarithm(self, of: Node) -> str | None:
         """The name of ``\\ln L`` where a row says what it is."""
@@ -530,18 +529,13 @@ class _Resolver:
             listed = ", ".join(sorted(self.known)) or "no inputs"
             near = close_names(cased, self.known)
             plain = {n.replace(".", "_") for n in self.known}
-            if cased.removesuffix("_prime") in self.known and cased not in plain:
-                shown = node.value.shown
-                what = f"{shown} is no input of the model, which has {listed}."
-                instead = f"Write {shown.removesuffix(PRIME)}^\\top, if it is the transpose."
-                raise TwoReadings(what, of=PRIME, where=place(self.text, node.span), instead=instead)
             if cased not in plain:
-                self.fail(
-                    f"{cased!r} is not an input of the model, which has {listed}.",
-                    node.span,
-                    near or f'If it is a size, say of what: Latex(r"...", shapes={{"u": ("{cased}", "d")}}).',
-                    UnknownName,
-                )
+                what = f"{cased!r} is not an input of the model, which has {listed}."
+                advice = f'If it is a size, say of what: Latex(r"...", shapes={{"u": ("{cased}", "d")}}).'
+                if cased.removesuffix("_prime") in self.known:
+                    advice = f"Write {node.value.shown[:-1]}^\\top for a transpose."
+                    self.fail(what.replace("_prime", "'"), node.span, advice, TwoReadings)
+                self.fail(what, node.span, near or advice, UnknownName)
         self.borrowed |= cased in self.lets
         (self.formals if cased in self.bound else self.names).setdefault(cased, node.span)
         return Node("name", (), node.span, cased)

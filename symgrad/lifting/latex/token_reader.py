@@ -31,7 +31,7 @@ class TwoReadings(BadFormula):
     or the first alone; or `PRIME`, which may be a transpose.
     """
 
-    def __init__(self, what: str, *, of: str = "", where: str | None = None, instead: str | None = None) -> None:
+    def __init__(self, what: str, *, of: str = PRIME, where: str | None = None, instead: str | None = None) -> None:
         super().__init__(what, where=where, instead=instead)
         self.of = of
 
