@@ -14,7 +14,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.errors import BadFormula, BadInput, caret
+from symgrad.errors import BadFormula, BadInput, SymgradError, caret
 from symgrad.lifting.formulas import evaluated
 from symgrad.lifting.latex.differentials import differential_row
 from symgrad.lifting.latex.equations import Equation, indices_of, logarithms_of
@@ -168,6 +168,9 @@ def _with_root(formula: Latex, shown: str, row: Equation, name: str) -> Latex:
     return replace(formula, text=f"{formula.text} \\\\ {shown} = \\sqrt{{{body}}}")
 
 
+_IS_ZERO = re.compile(r"=\s*0(?![.\d])")
+
+
 def zeros_claimed(formula: Any, hand: Any) -> tuple[Latex, Latex | None, str] | None:
     r"""Of ``f'(x) = 2x - 4 = 0 \Rightarrow x = 2`` what is said of the derivative, that it is zero there as a whole
     question, and where; None of a hand formula that does not end so.  Where nothing is said to be its zero, or what is
@@ -177,9 +180,12 @@ def zeros_claimed(formula: Any, hand: Any) -> tuple[Latex, Latex | None, str] | 
     >>> hand.text, zero.text, where
     ("f'(x) = 2x - 4", 'x = 2 \\\\ 2x - 4 = 0', 'x = 2')
     """
-    if not (isinstance(formula, Latex) and isinstance(hand, Latex)):
+    if not (isinstance(formula, Latex) and isinstance(hand, Latex) and _IS_ZERO.search(hand.text)):
         return None
-    text, rows = hand.text, replace(hand, model=formula).equations
+    try:
+        text, rows = hand.text, replace(hand, model=formula).equations
+    except SymgradError:  # what it cannot be read for is told where the question is posed
+        return None
     claims = [k for k, e in enumerate(rows) if e.left is not None and e.left.head == "derivative"]
     solved = [k for k in claims if _is_solved(rows[k], text)]
     if not solved:

@@ -32,6 +32,11 @@ def test_a_zero_of_the_derivative_is_judged():
     ("formula", "right", "wrong"),
     [
         (
+            r"E(\alpha) = a\alpha + b/\alpha",
+            r"\frac{dE}{d\alpha} = a - \frac{b}{\alpha^2} = 0 \Rightarrow \alpha = \sqrt{b/a}",
+            r"\frac{dE}{d\alpha} = a - \frac{b}{\alpha^2} = 0 \Rightarrow \alpha = \sqrt{a/b}",
+        ),
+        (
             EXPONENTIAL,
             rf"{SLOPE}\hat\lambda = \frac{{n}}{{\sum_{{i=1}}^n x_i}}",
             rf"{SLOPE}\hat\lambda = \frac1{{\sum_{{i=1}}^n x_i}}",
@@ -53,6 +58,11 @@ def test_an_estimator_is_where_the_slope_of_the_likelihood_is_zero(formula, righ
     report = verify(Latex(rf"{formula} \\ {wrong}"))
     assert report.verdict == "refuted"
     assert report.notes[0].startswith("The derivative is right, and proved")
+
+
+def test_a_hand_formula_that_ends_in_zero_and_is_no_equation_of_names_is_posed_as_ever():
+    assert verify(Latex("y = x^2"), Latex(r"dy = 2x\,dx")).verdict == "proved"
+    assert verify(Latex("f(x) = x^2 + c"), Latex(r"\frac{\partial f}{\partial x} = 2x + 0")).verdict == "proved"
 
 
 def test_what_is_solved_and_not_said_is_told():
