@@ -22,7 +22,7 @@ from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Claim, Held, Hypothesis, Place, Scaled, hold
-from symgrad.lifting.scripts.losses import LOSSES, errors, parts
+from symgrad.lifting.scripts.losses import LOSSES, Parts, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
 from symgrad.lifting.scripts.roles import NAMED
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, full_paths
@@ -420,15 +420,19 @@ def _assumed(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
         return None
     last = max(p.at for p in pairs)
     moved = w.trails.after({p.input.step for p in pairs})
-    best: tuple[tuple[bool, bool, bool, float], Row] | None = None
+    best: tuple[tuple[bool, bool, bool, bool, float], Row] | None = None
     found = [(e, i) for e, i in errors(w.trails, moved, last) if i not in w.numeric]
     named = {w.trails.stripped(e.step): e.path for e in reversed(w.events)}
-    found = [(e, i) for e, i in found if i in named or any(map(w.trails.variable, w.steps[i].args))]
-    for error, step in found[:_ERRORS]:
+    found = [(e, i) for e, i in found if i in named or e.op != "sub" or any(map(w.trails.variable, w.steps[i].args))]
+    plain_ones = [one for one in found if one[0].op == "sub"][:_ERRORS]
+    for error, step in [*plain_ones, *[one for one in found if one[0].op != "sub"][:_ERRORS]]:
         for name, loss in LOSSES.items():
             trial = Builder(list(b.steps), dict(b.inputs))
-            a, t = parts(trial, step, moved)
-            plain = Candidate(Assumed(name, error, Fraction(1)), "the loss", loss.write(trial, a, t), 0.0)
+            of = parts(trial, step, moved)
+            if of is None:
+                break
+            made = loss.write(trial, of.activation, of.targets, of.weights)
+            plain = Candidate(Assumed(name, error, Fraction(1)), "the loss", made, 0.0)
             row = w.row(plain, trial, pairs)
             factors = [s.factor for s in row.sights if s.word in ("right", "factor") and s.factor]
             if not factors:
@@ -440,11 +444,10 @@ def _assumed(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
             if factor != 1:
                 made = trial.mul(trial.number(factor), plain.step)
                 row = w.row(replace(plain, place=Assumed(name, error, factor), step=made), trial, pairs)
-            whole = named.get(step) if w.trails.variable(a) is None else None  # an error that has a name of its own
-            text = loss.text if whole is None else loss.text.replace("{a} - {t}", whole)
-            text = text.format(a=_called(w, a), t=_called(w, t))
-            has_slope = name == "sigmoid" and w.has_complement(a, pairs)
-            speaks = (row.rights == len(row.sights), not has_slope, *_plausibility(row, trial))
+            text = _told(w, loss.text, of, named.get(step))
+            has_slope = name == "sigmoid" and w.has_complement(of.first[0], of.differences, pairs)
+            all_right, is_plain = row.rights == len(row.sights), of.weights is None
+            speaks = (all_right, not has_slope, is_plain, *_plausibility(row, trial))
             if best is None or speaks > best[0]:
                 best = speaks, replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
     return best[1] if best is not None else None
@@ -459,10 +462,12 @@ def _is_written(w: Weighing, top: Row, assumed: Row) -> bool:
     before = dependencies(steps, [top.output.step], w.changed)  # and not by way of an update
     error = place.error.step(steps)
     is_called_so = not {"error", "err", "errors", "e", "mae"} & {*cues.words(top.output.name)}
-    if is_called_so and error is not None and parts(w.run.trace.builder, error)[0] in before:
+    moved = w.trails.after({p.input.step for p in w.pairs})
+    found = parts(Builder(list(steps), {}), error, moved) if error is not None else None
+    if is_called_so and found is not None and found.activation in before:
         return True
-    made = place.step(w.run, w.trails)
-    return w.is_any(made, [i for i in before if size(steps[i].shape) == 1 and steps[i].args])
+    made = place.write(w.run.trace.builder, moved)
+    return made is not None and w.is_any(made, [i for i in before if size(steps[i].shape) == 1 and steps[i].args])
 
 
 def _plausibility(row: Row, trial: Builder) -> tuple[bool, float]:
@@ -480,9 +485,13 @@ def _plausibility(row: Row, trial: Builder) -> tuple[bool, float]:
     return first, row.score
 
 
-def _called(w: Weighing, i: int) -> str:
-    event = w.trails.variable(i) if i < len(w.steps) else None
-    return event.path if event is not None else "the targets"
+def _told(w: Weighing, text: str, of: Parts, name: str | None) -> str:
+    """How a loss of these parts is said; of an error that has a name where its activation has none."""
+    variables = [w.trails.variable(i) if i < w.length else None for i in of.first]
+    a, t, *weights = [event.path if event is not None else None for event in variables]
+    text = text.replace("{a} - {t}", name) if a is None and name is not None else text
+    said = text.format(a=a or "the activation", t=t or "the targets")
+    return f"{said}, each times {' and '.join(x or 'its weight' for x in weights)}" if of.weights is not None else said
 
 
 def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
