@@ -1,17 +1,14 @@
 """Small numbers that guard a logarithm, a quotient or a root: right without them, and wrong to the letter.
 
-A loss is computed as ``-log(y + 1e-7)``, so that it is never infinite, and its gradient is derived as that of ``-log(y)``.
+A loss is computed as ``-log(y + 1e-7)``, so that it is never infinite, and its gradient is derived as ``-log(y)``'s.
 By the letter the two differ; a reader is told that they do so by the guard alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
-
-from symgrad.checking.comparison import Branch, Pair, PointComparison
+from symgrad.checking.comparison import Pair, PointComparison
 from symgrad.checking.exploration import Findings
 from symgrad.checking.verdicts import Refuted
 from symgrad.evaluation.balls import Balls, binary, flat

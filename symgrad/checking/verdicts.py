@@ -183,7 +183,8 @@ class Refuted:
 
     @property
     def is_excused(self) -> bool:
-        """Whether it is right for what may be meant: under a constraint, for the given data, in a limit, or without a guard."""
+        """Whether it is right for what may be meant: under a constraint, for the given data, in a limit or without a
+        guard."""
         return bool((self.true_if and self.is_meant) or self.only or self.limit or self.guard)
 
     def __str__(self) -> str:

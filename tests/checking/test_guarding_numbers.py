@@ -29,7 +29,9 @@ def exact(z):
 def test_a_gradient_without_the_guard_is_right_but_for_it():
     report = verify(entropy, unguarded, at={"z": 0.5})
     verdict = report.claims["z"].verdict
-    assert isinstance(verdict, Refuted) and verdict.is_excused and "1e-7 in line" in str(verdict.guard)
+    assert isinstance(verdict, Refuted)
+    assert verdict.is_excused
+    assert "1e-7 in line" in str(verdict.guard)
     assert str(report).startswith("Right but for the 1e-7 in line")
     assert not report.wrong_steps
 
@@ -37,11 +39,13 @@ def test_a_gradient_without_the_guard_is_right_but_for_it():
 def test_with_the_guard_it_is_right_and_another_slip_is_no_matter_of_it():
     assert verify(entropy, exact, at={"z": 0.5}).ok
     wrong = verify(entropy, lambda z: torch.sigmoid(z), at={"z": 0.5}).claims["z"].verdict
-    assert isinstance(wrong, Refuted) and wrong.guard is None
+    assert isinstance(wrong, Refuted)
+    assert wrong.guard is None
 
 
 def test_a_number_that_keeps_nothing_from_zero_is_no_guard():
     """1e-8 is a part of the sum 1 + 1e-8, and a gradient that leaves it out is of another function."""
     report = verify(lambda x: x * (1 + 1e-8), lambda x: x * 0 + 1, at={"x": 0.5})
     verdict = report.claims["x"].verdict
-    assert isinstance(verdict, Refuted) and verdict.guard is None
+    assert isinstance(verdict, Refuted)
+    assert verdict.guard is None

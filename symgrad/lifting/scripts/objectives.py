@@ -8,29 +8,26 @@ about the variables whose objective it is.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from symgrad.errors import BadInput
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Claim, Held, Hypothesis, Place, Scaled, hold
 from symgrad.lifting.scripts.losses import LOSSES, Parts, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
+from symgrad.lifting.scripts.questions import asked_for, tie
 from symgrad.lifting.scripts.roles import NAMED
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, full_paths
 from symgrad.lifting.scripts.weighing import NAMED_SO, NICE, STATED, Candidate, Row, Sight, Weighing
 from symgrad.program.builder import Builder
 from symgrad.program.program import dependencies, size
 
-_STARTS = frozenset("start initial init guess begin x0 p0".split())  # words of what a solver begins with
 _TARGETS = frozenset("target targets advantage advantages adv baseline bootstrap".split())
 _ERRORS = 12  # differences that are tried as where a loss begins
 
@@ -67,7 +64,7 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
         rivals = [r for r in rows[1:] if r.cue >= top.cue and r.output.name != top.output.name]
         rivals = [r for r in rivals if r.score > top.score - 1 and r.words != top.words]
         if rivals:
-            raise _tie(w, [top, *rivals])
+            raise tie(w, [top, *rivals])
     if told.gradients is not None:
         return (_hypothesis(w, _scaled(top)),)
     if told.output is not None:  # the others take what is theirs, and are not asked about
@@ -145,7 +142,7 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
             best = max(may, key=lambda r: (r.cue, _judged(w, r)[v].score), default=None)
             names = {r.output.name for r in may if best is not None and r.cue == best.cue}
             if len(names) > 1:
-                raise _tie(w, [_only(w, r, {v}) for r in may if best is not None and r.cue == best.cue])
+                raise tie(w, [_only(w, r, {v}) for r in may if best is not None and r.cue == best.cue])
         if best is not None:
             given.setdefault(rows.index(best), []).append(v)
     taken = {v for several in given.values() for v in several}
@@ -304,110 +301,6 @@ def _scaled(row: Row) -> Row:
         return row
     output = replace(row.output, place=Scaled(row.output.place, factor), name=f"{factor} * {row.output.name}")
     return replace(row, output=output)
-
-
-# ------------------------------------------------------------------------------------------------ questions
-
-
-def asked_for(w: Weighing, told: Told) -> BadInput:
-    """What was understood of a script whose parts the evidence does not tell, and the line that says them."""
-    losses = [o.name for o in sorted(w.candidates(told.output), key=lambda o: -o.cue)]
-    first: dict[str, str] = {}
-    for p in sorted(w.pairs, key=lambda p: -p.weight):
-        if not p.label.startswith(UNNAMED) and "," not in p.label:
-            first.setdefault(p.name or cues.tail(p.input.path), p.label.lstrip("-"))
-    found = list(dict.fromkeys(e.path for e in w.events if "()" not in e.path and e.step not in w.numeric))
-    where = []
-    if losses:
-        where.append(f"    numbers that it computes: {', '.join(dict.fromkeys(losses[:6]))}")
-    if first:
-        where.append(f"    gradients, as it seems: {', '.join(f'{g} for {x}' for x, g in list(first.items())[:6])}")
-    elif found:
-        where.append(f"    variables that hold numbers: {', '.join(found[:8])}")
-    if not losses and not first and (line := _uncalled(w)) is not None:
-        return BadInput(
-            "the script calls no function whose gradient it defines.",
-            where="\n".join(where) or None,
-            instead=f"Add a line that calls both where the gradient is to be judged: {line}",
-        )
-    if first and not losses and told.output is None:
-        return BadInput(
-            "the script computes no number that what looks like a gradient may be the gradient of.",
-            where="\n".join(where),
-            instead=f"Add a line that computes it, before its gradients are: loss = {_objective(w)}",
-        )
-    lacking = "what is differentiated" if first else "what is meant as a gradient"
-    output = told.output or (losses[0] if losses else "loss")
-    pairs = first or _guesses(w)
-    return BadInput(
-        f"the script does not call autograd, and nothing in it says {lacking}.",
-        where="\n".join(where) or None,
-        instead=_say(output, pairs) if pairs else "Add the backward pass, or a loss and an update, to the script.",
-    )
-
-
-def _objective(w: Weighing) -> str:
-    """A call of the script's function that gives one number, to show what a line may say."""
-    events = [e.path.removesuffix("()") for e in w.events if e.path.endswith("()") and size(w.steps[e.step].shape) == 1]
-    found = [w.run.namespace[n] for n in sorted(events, key=cues.is_loss, reverse=True) if n in w.run.namespace]
-    for f in found:
-        if isinstance(f, FunctionType):
-            return f"{f.__name__}({', '.join(f.__code__.co_varnames[: f.__code__.co_argcount])})"
-    return "..."
-
-
-def _uncalled(w: Weighing) -> str | None:
-    """A call of ``check_grad`` for an objective and its gradient that a script only defines."""
-    space = w.run.namespace
-    code = {n: f.__code__ for n, f in space.items() if isinstance(f, FunctionType) and f.__module__ == "__main__"}
-    arguments = {n: c.co_varnames[: c.co_argcount] for n, c in code.items() if c.co_argcount}
-    called = {e.path.partition("(")[0] for e in w.events if "()" in e.path}
-    for f, g in itertools.permutations(set(arguments) - called, 2):
-        is_pair = cues.is_derivative(g, f"{f}()") or (cues.is_gradient(g) and cues.is_loss(f))
-        if not is_pair or arguments[f] != arguments[g]:
-            continue
-        name, *others = arguments[f]
-        arrays = {n: cues.words(n) for n, x in space.items() if isinstance(x, (np.ndarray, list))}
-        begins = [n for wanted in ({name, f"{name}0"}, _STARTS) for n, said in arrays.items() if wanted & {*said}]
-        given = [*begins[:1], *([] if begins else [f"{name}0"]), *others]
-        return f"from scipy.optimize import check_grad; print(check_grad({', '.join([f, g, *given])}))"
-    return None
-
-
-def _guesses(w: Weighing) -> dict[str, str]:
-    """An input and a variable of its shape that may be its gradient, to show how one says it."""
-    events = [e for e in w.events if "()" not in e.path and w.trails.event_of.get(e.step) is e]
-    for e in reversed(events):
-        for other in events:
-            fits = w.steps[e.step].shape == w.steps[other.step].shape and other.step in w.trails.before(e.step)
-            if fits and other.path != e.path and other.step != e.step and e.step not in w.numeric:
-                return {cues.tail(other.path): cues.tail(e.path)}
-    return {}
-
-
-def _tie(w: Weighing, rows: Sequence[Row]) -> BadInput:
-    names = list(dict.fromkeys(r.output.name for r in rows))
-    where = []
-    for r in rows:
-        said = ", ".join(f"{s.pair.label} for {s.pair.name or cues.tail(s.pair.input.path)}" for s in r.sights)
-        where.append(f"    {r.output.name}    {said}")
-    first = {s.pair.name or cues.tail(s.pair.input.path): s.pair.label.lstrip("-") for s in rows[0].sights}
-    return BadInput(
-        f"the script computes {' and '.join(names)}, and nothing tells which one the gradients are of.",
-        where="\n".join(dict.fromkeys(where)),
-        instead=_say(names[0], {x: g for x, g in first.items() if not g.startswith(UNNAMED) and "," not in g}),
-    )
-
-
-def _say(output: str, pairs: Mapping[str, str]) -> str:
-    """The keywords, and the options, that say which is which."""
-    some = dict(list(pairs.items())[:3])
-    options = " ".join(f"--gradient {x}={g}" for x, g in some.items())
-    keyword = f", gradients={some!r}" if some else ""
-    return (
-        f"Say which is which: output={output!r}{keyword}; or, on the command line: --output {output} {options}".rstrip()
-        + "."
-    )
 
 
 # ------------------------------------------------------------------------------------------------ what is assumed

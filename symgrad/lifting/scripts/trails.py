@@ -372,7 +372,9 @@ class Trails:
             h = self.number(below, of_variables=True) if size(self.steps[below].shape) == 1 else None
             if h is None or not 0 < abs(h) <= SMALL:
                 continue
-            while self.steps[top].op in ("div", "mul") and self._is_scalar(self.steps[top].args[1]):  # (a - b)/2/h
+            while self.steps[top].op == "neg" or (  # -(a - b)/h, (a - b)/2/h
+                self.steps[top].op in ("div", "mul") and self._is_scalar(self.steps[top].args[1])
+            ):
                 top = self.stripped(self.steps[top].args[0])
             if self.steps[top].op == "scatter":  # the sum of a difference, weighted by a cotangent
                 top = self.stripped(self.steps[top].args[0])
