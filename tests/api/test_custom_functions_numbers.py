@@ -90,3 +90,30 @@ class Scaled(torch.autograd.Function):
 
 def test_so_does_what_is_right_for_a_number_that_forward_reads_by_a_name():
     assert verify_function(Scaled, at={"x": (3,)}).claims["x"].verdict.only == "ALPHA"
+
+
+class Rotary(torch.autograd.Function):
+    """Pairs turned by angles that grow with the position."""
+
+    @staticmethod
+    def forward(ctx, x, base):
+        half = x.shape[-1] // 2
+        angle = torch.arange(x.shape[0])[:, None] * base ** (-torch.arange(half) / half)
+        cos, sin = angle.cos(), angle.sin()
+        ctx.save_for_backward(cos, sin)
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+    @staticmethod
+    def backward(ctx, dy):
+        cos, sin = ctx.saved_tensors
+        da, db = dy.chunk(2, dim=-1)
+        return torch.cat([da * cos - db * sin, db * cos + da * sin], -1), None
+
+
+def test_a_table_that_is_made_on_the_way_is_as_wide_as_the_rest_while_a_repair_is_sought():
+    """Whole numbers divided by one another are float32 by default: 1e-8 from what they stand for."""
+    report = verify_function(Rotary, at={"x": (3, 4), "base": 100.0})
+    assert report.verdict == "refuted"
+    assert report.repairs
+    assert all(r.proved for r in report.repairs)
