@@ -43,7 +43,7 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
         if not witnesses:
             rest.append(pair)
             continue
-        simple = simplest(problem, found, pair)
+        simple = simplest(problem, found, pair) if problem.shown else None
         found.verdicts[pair.name] = Refuted(simple or witnesses[0], tuple(witnesses[:1] if simple else witnesses[1:2]))
     return rest
 

@@ -203,7 +203,7 @@ def judged(problem: Problem, hand: Formula, lengths: bool = False) -> str:
     """The worst verdict on another hand side; of one that is right for the data given alone, which these are.  With
     ``lengths`` it is refuted where it is at other lengths of the axes, though these have no names."""
     try:
-        asked = replace(problem, hand=hand, points=min(problem.points, 12), first=None, unreached="accept")
+        asked = replace(problem, hand=hand, points=min(problem.points, 12), first=None, unreached="accept", shown=False)
         asked = replace(asked, effort=_SHARE * problem.effort)
         found = decide(asked)
     except SymgradError:
