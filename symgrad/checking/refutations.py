@@ -21,7 +21,7 @@ from symgrad.problem.constraints import beside_transposed, impose, settle, stand
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import beside, directions, neighbours, nice_points
-from symgrad.program.program import Guard, Step, interpret
+from symgrad.program.program import Guard, Program, Step, interpret
 
 # ----------------------------------------------------------------------------------------------------------- witnesses
 # Refutations: the simplest witness of a difference.
@@ -241,24 +241,41 @@ def find_missing_assumption(problem: Problem, found: Findings) -> None:
     own, point = _with_data_as_inputs(found.own, problem.inputs.point)
     steps = {n: own.program.steps[i] for n, i in own.program.inputs.items()}
     shapes = {n: s.shape for n, s in steps.items() if s.dtype in ("float64", "float32", "float16", "bfloat16")}
-    for fact in standard_facts({n: shape for n, shape in shapes.items() if shape and max(shape) > 1})[:_FACTS]:
-        for pair in _agreeing(problem, found.own, own, point, fact, open_pairs):
+    inputs, given = found.own.program.inputs, problem.inputs.given
+    single = standard_facts({n: shape for n, shape in shapes.items() if shape and max(shape) > 1})
+    symmetric = tuple(f for f in single if isinstance(f, Symmetric))
+    for facts in (*((f,) for f in single[:_FACTS]), *([symmetric] if 1 < len(symmetric) <= _FACTS else [])):
+        for pair in _agreeing(problem, found.own, own, point, facts, open_pairs):
             verdict = found.verdicts[pair.name]
             assert isinstance(verdict, Refuted)
             assert pair.hand is not None
             if certificate(own.program, [(pair.hand, pair.exact)], seed=problem.seed).equal is True:
                 continue  # the two differ by a sign that residues do not see, and not for want of the constraint
-            program, place = impose(own.program, (fact,))
-            goal = (place[pair.hand], place[pair.exact])
-            if certificate(program, [goal], seed=problem.seed).equal is True:
-                said = written(fact) if fact.name in found.own.program.inputs else ""
-                told = fact.name in problem.inputs.given or fact.name not in found.own.program.inputs
-                # shares that do not sum to one may be meant to; a matrix that is not symmetric is no other by mistake
-                is_own = fact.name in problem.wrt or isinstance(fact, Symmetric)
-                broken = told and is_own and pair.name in at_own
-                is_meant = not broken and _may_be_meant(own, fact, problem.seed)
-                found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said), is_meant=is_meant)
-                open_pairs = [p for p in open_pairs if p is not pair]
+            if not _holds_under(own.program, pair, facts, problem.seed):
+                continue
+            for fact in facts if len(facts) > 1 else ():  # those that are needed
+                fewer = tuple(f for f in facts if f is not fact)
+                facts = fewer if _holds_under(own.program, pair, fewer, problem.seed) else facts
+            said = ", ".join(map(written, facts)) if all(f.name in inputs for f in facts) else ""
+            # shares that do not sum to one may be meant to; a matrix that is not symmetric is no other by mistake
+            told = [f for f in facts if f.name in given or f.name not in inputs]
+            broken = any(f.name in problem.wrt or isinstance(f, Symmetric) for f in told) and pair.name in at_own
+            is_meant = not broken and all(_may_be_meant(own, f, problem.seed) for f in facts)
+            condition = str(facts[0]) if len(facts) == 1 else _are_symmetric(facts)
+            found.verdicts[pair.name] = replace(verdict, true_if=(condition, said), is_meant=is_meant)
+            open_pairs = [p for p in open_pairs if p is not pair]
+
+
+def _holds_under(program: Program, pair: Pair, facts: tuple[Fact, ...], seed: int) -> bool:
+    """Whether the two are equal where the inputs meet these constraints, modulo random primes."""
+    assert pair.hand is not None
+    imposed, place = impose(program, facts)
+    return certificate(imposed, [(place[pair.hand], place[pair.exact])], seed=seed).equal is True
+
+
+def _are_symmetric(facts: Sequence[Fact]) -> str:
+    names = [f.name for f in facts]
+    return f"{', '.join(names[:-1])} and {names[-1]} are symmetric"
 
 
 def _may_be_meant(own: Branch, fact: Fact, seed: int) -> bool:
@@ -296,10 +313,10 @@ def _same_numbers(a: Step, b: Step) -> bool:
 
 
 def _agreeing(
-    problem: Problem, code: Branch, own: Branch, given: Mapping[str, Any], fact: Fact, pairs: list[Pair]
+    problem: Problem, code: Branch, own: Branch, given: Mapping[str, Any], facts: tuple[Fact, ...], pairs: list[Pair]
 ) -> list[Pair]:
-    """The pairs that agree at a few points that meet the fact; ``own`` is the code's branch with its data as inputs."""
-    inputs = replace(problem.inputs, facts=(fact,), point=settle(given, (fact,)))
+    """The pairs that agree at a few points that meet the facts; ``own`` is the code's branch, its data as inputs."""
+    inputs = replace(problem.inputs, facts=facts, point=settle(given, facts))
     alive, moving = list(pairs), branches_on(own.program, inputs.free)
     for point in (inputs.point, *neighbours(inputs, _LOOKS, problem.seed)):
         if not alive:

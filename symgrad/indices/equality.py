@@ -168,9 +168,7 @@ def _attempt(
         for u in uses:
             sizes = ((named(i), write(store, store.ranges[i])) for i in u.open_names if i in store.ranges)
             links.append(Link(u.rule, write(store, u.before, u.bound), write(store, u.after), tuple(sizes)))
-    for z, w, factor, e in steps:
-        divided = write(store, w) / write(store, store.single(factor, e))
-        links.append(Link("multiply by what is not zero", write(store, z), divided))
+    links += [Link(*step) for step in steps]
     links.append(Link(_SAME, b, write(store, q)))
     conditions = dict.fromkeys((*positive.values(), *(Condition(*said) for said in store.conditions)))
     return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in store.used))
