@@ -30,6 +30,7 @@ from symgrad.diagnosis.typeset_edits import typed_and_wrong
 from symgrad.diagnosis.typeset_rows import by_last_sides, judge_model, judge_rows, judge_sides, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
+from symgrad.lifting.latex.two_readings import in_both_readings
 from symgrad.lifting.symbol_table import symbols_of
 from symgrad.lifting.whole_questions import sides_of
 from symgrad.problem.canary import undisturbed
@@ -120,11 +121,14 @@ def verify(
     Reading Python code rests on running it: see "what can go wrong" in the README.
     """
     meanings = meanings_of(meanings, claims)
-    if hand is None:
-        formula, hand = sides_of(formula)
     asked = Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
-    with within(timeout):
+
+    def ask(formula: Any, hand: Any) -> Report:
+        formula, hand = sides_of(formula) if hand is None else (formula, hand)
         return answer(pose(formula, hand, asked))
+
+    with within(timeout):
+        return in_both_readings(ask, formula, hand, shaped=bool(at))
 
 
 def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
