@@ -21,7 +21,7 @@ from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Claim, Held, Hypothesis, Place, Scaled, hold
 from symgrad.lifting.scripts.losses import LOSSES, Parts, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
-from symgrad.lifting.scripts.questions import asked_for, tie
+from symgrad.lifting.scripts.proposals import asked_for, tie
 from symgrad.lifting.scripts.roles import NAMED
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, full_paths
 from symgrad.lifting.scripts.weighing import NAMED_SO, NICE, STATED, Candidate, Row, Sight, Weighing

@@ -11,7 +11,7 @@ from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.hypotheses import Hypothesis
 from symgrad.lifting.scripts.objectives import weigh
 from symgrad.lifting.scripts.pairs import Told
-from symgrad.lifting.scripts.questions import Unclear, said
+from symgrad.lifting.scripts.proposals import Unclear, said
 from symgrad.lifting.scripts.sides import Execution
 
 _TRIED = 3  # proposals that are tried before one is printed
