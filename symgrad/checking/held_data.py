@@ -89,7 +89,9 @@ def _by_names(problem: Problem, found: Findings) -> None:
             for claim, witness in differ.items():
                 right = _right_for(found, claim, name)
                 found.verdicts[claim] = Refuted(witness, only=name) if alone else right
-                found.notes.append(f"{claim}: right for your {name} only; where {name} is {other:g}, the two differ.")
+            found.notes.append(
+                f"{', '.join(differ)}: right for your {name} only; where {name} is {other:g}, the two differ."
+            )
             break
 
 

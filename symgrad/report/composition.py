@@ -325,7 +325,10 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
                 yield from _claim(report, replace(claim, verdict=claim.verdict.where_looked), full)
                 return
         case Agrees(proved=Proved() as proved):
-            yield Paragraph(f"What follows is{turns(report.coverage)}; there may be others.")
+            if claim.verdict.only is not None:
+                yield Paragraph(f"What follows is for your {claim.verdict.only}.")
+            elif told := turns(report.coverage):
+                yield Paragraph(f"What follows is{told}; there may be others.")
             yield from _claim(report, replace(claim, verdict=proved), full)
             return
         case Agrees() as agrees:

@@ -83,6 +83,7 @@ def test_a_number_that_the_hand_formula_leaves_out_or_types_is_told():
     report = verify(model, lambda x: torch.softmax(x, 0), at={"x": X})
     assert report.verdict == "agrees"
     assert str(report).startswith("Right for your temperature only")
+    assert "What follows is for your temperature." in str(report)
     assert verify(model, lambda x: torch.softmax(x / temperature, 0), at={"x": X}).verdict == "proved"
 
 
