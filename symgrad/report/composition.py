@@ -153,7 +153,7 @@ def _answer(report: Results) -> str:
         return f"The result {what}; the derivation is not{' right' * bool(open_)}: {lines} {are} wrong."
     if is_chain(report):
         return _of_chain(report, wrong, open_, [*agreeing, *proved])
-    right = _are([*agreeing, *proved], "right")
+    right = _all_right([*agreeing, *proved])
     for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
     if wrong and None not in for_these:
         data = listed(sorted(map(str, for_these)))
@@ -281,6 +281,17 @@ def _agreement(claims: Sequence[Claim]) -> str:
     if len(bounds) < len(verdicts):
         return text
     return f"{text} and modulo random primes (chance of error {below(max(bounds))})"
+
+
+def _all_right(claims: Sequence[Claim]) -> str:
+    """That claims are right, and for which data those are that are so for these alone."""
+    only = {c.name: c.verdict.only for c in claims if isinstance(c.verdict, Agrees) and c.verdict.only is not None}
+    parts = [_are([c for c in claims if c.name not in only], "right")]
+    parts += [
+        _are([c for c in claims if only.get(c.name) == data], f"right for your {data} only")
+        for data in dict.fromkeys(only.values())
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def _are(claims: Sequence[Claim], word: str) -> str:

@@ -84,6 +84,8 @@ def test_a_number_that_the_hand_formula_leaves_out_or_types_is_told():
     assert report.verdict == "agrees"
     assert str(report).startswith("Right for your temperature only")
     assert "What follows is for your temperature." in str(report)
+    both = verify(lambda x, y: model(x) + y**2, lambda x, y: (torch.softmax(x, 0), y), at={"x": X, "y": 0.5})
+    assert "y is not the derivative (x is right for your temperature only)." in str(both).replace("\n", " ")
     assert verify(model, lambda x: torch.softmax(x / temperature, 0), at={"x": X}).verdict == "proved"
 
 
