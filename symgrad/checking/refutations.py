@@ -44,7 +44,7 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
         if not witnesses:
             rest.append(pair)
             continue
-        simple = simplest(problem, found, pair)
+        simple = simplest(problem, found, pair) if problem.shown else None
         found.verdicts[pair.name] = Refuted(simple or witnesses[0], tuple(witnesses[:1] if simple else witnesses[1:2]))
     return rest
 
@@ -234,7 +234,8 @@ def find_missing_assumption(problem: Problem, found: Findings) -> None:
         {n for s in seen for n, view in s.views.items() if view.state in ("differs", "undefined")}
         for seen in (looks[:1], looks)
     )
-    refuted = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
+    wrong = {n for n, v in found.verdicts.items() if isinstance(v, Refuted) and v.guard is None}
+    refuted = [p for p in found.own.pairs if p.hand is not None and p.name in wrong]
     open_pairs = [p for p in refuted if p.name in here]  # what differs on another branch is not about the inputs
     if problem.values_only or problem.inputs.facts or work > _WORK or not open_pairs:
         return
