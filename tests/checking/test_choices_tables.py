@@ -64,3 +64,10 @@ def test_a_bin_that_holds_no_number_is_no_branch():
     twice = lambda x: (2 * heights)[torch.bucketize(x, edges)] / 2 + 0 * x  # noqa: E731
     assert verify(model, lambda x: heights[torch.bucketize(x, edges)] + 0 * x, at={"x": ONE}).verdict == "proved"
     assert verify(model, twice, at={"x": ONE}).verdict != "refuted"
+
+
+def test_two_entries_of_one_table_are_two_numbers():
+    model = lambda x: torch.where(x > 3, HEIGHTS[3], HEIGHTS[0]) * x  # noqa: E731
+    assert verify(model, lambda x: torch.where(x > 3, 4.0, 1.0) + 0 * x, at={"x": ONE}).verdict == "proved"
+    stacked = lambda x: torch.stack([HEIGHTS[3], HEIGHTS[0]])[1] * x  # noqa: E731
+    assert verify(stacked, lambda x: HEIGHTS[0] + 0 * x, at={"x": ONE}).verdict == "proved"

@@ -442,7 +442,9 @@ class Dispatch(TorchDispatchMode):
                 number = t.builder.cast(t.step_of(float(fill), dtype), dtype)
                 t.tensors.put(out, t.builder.broadcast(number, tuple(out.shape)))
         elif name not in _RANDOM and (given := [a for a in args if isinstance(a, torch.Tensor)]):
-            if not all(map(aten.is_float, given)):
+            storage = out.untyped_storage()._cdata
+            views = [a for a in given if a.untyped_storage()._cdata == storage]  # of what is not known, no part is
+            if not all(map(aten.is_float, given)) or not all(map(t.tensors.is_known, views)):
                 return out
             with contextlib.suppress(UnknownOperation):
                 self._record(out, self._steps(func, name, args, kwargs, out), name)
