@@ -12,33 +12,35 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
-
-from symgrad.checking.exploration import Findings, as_far_as_known, how_ended
-from symgrad.checking.judge import as_data_mean, decide, judge
-from symgrad.checking.refutations import middle
-from symgrad.checking.results import Claim, Instability, StepFinding
-from symgrad.checking.shortcuts import reading_of
-from symgrad.checking.three_ways import tabulate
-from symgrad.checking.verdicts import COMPUTED, Agrees, AllSizes, Proved, Refuted
-from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter themselves
-from symgrad.diagnosis.blame import accuse
-from symgrad.diagnosis.repair import Mended, mend_together
-from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
-from symgrad.diagnosis.typeset_edits import typed_and_wrong
-from symgrad.diagnosis.typeset_rows import by_last_sides, judge_model, judge_rows, judge_sides, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
-from symgrad.evaluation.balls import DATA_UNITS
-from symgrad.lifting.symbol_table import symbols_of
-from symgrad.lifting.whole_questions import sides_of
-from symgrad.problem.canary import undisturbed
-from symgrad.problem.definedness import stated_domain
-from symgrad.problem.question import Asked, Problem, meanings_of, pose
-from symgrad.progress import ENDS, shown, within
-from symgrad.report.report import Report, merge
-from symgrad.stability.own_point import FloatFindings, measure_at_user_point, with_rewrites
-from symgrad.typing import DomainLike, DtypeLike, FormulaLike, HandLike, NamesLike, PointLike, Unreached
+from symgrad.progress import ENDS, importing, shown, within
+
+with importing():
+    import numpy as np
+    import torch
+
+    from symgrad.checking.exploration import Findings, as_far_as_known, how_ended
+    from symgrad.checking.judge import as_data_mean, decide, judge
+    from symgrad.checking.refutations import middle
+    from symgrad.checking.results import Claim, Instability, StepFinding
+    from symgrad.checking.shortcuts import reading_of
+    from symgrad.checking.three_ways import tabulate
+    from symgrad.checking.verdicts import COMPUTED, Agrees, AllSizes, Proved, Refuted
+    from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter themselves
+    from symgrad.diagnosis.blame import accuse
+    from symgrad.diagnosis.repair import Mended, mend_together
+    from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
+    from symgrad.diagnosis.typeset_edits import typed_and_wrong
+    from symgrad.diagnosis.typeset_rows import by_last_sides, judge_model, judge_rows, judge_sides, rows_of
+    from symgrad.evaluation.balls import DATA_UNITS
+    from symgrad.lifting.symbol_table import symbols_of
+    from symgrad.lifting.whole_questions import sides_of
+    from symgrad.problem.canary import undisturbed
+    from symgrad.problem.definedness import stated_domain
+    from symgrad.problem.question import Asked, Problem, meanings_of, pose
+    from symgrad.report.report import Report, merge
+    from symgrad.stability.own_point import FloatFindings, measure_at_user_point, with_rewrites
+    from symgrad.typing import DomainLike, DtypeLike, FormulaLike, HandLike, NamesLike, PointLike, Unreached
 
 
 @shown("reading the code")
