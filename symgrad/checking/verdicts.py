@@ -169,7 +169,8 @@ class Refuted:
 
     ``is_meant`` says that the constraint may be what was meant: it is not where the given value of an input that is
     differentiated breaks it, or a given matrix is not symmetric.  ``only`` names data for whose given values it is
-    right all the same; ``limit`` says for the limit of which loop it is right, and what shows it."""
+    right all the same; ``limit`` says for the limit of which loop it is right, and what shows it; ``guard`` names the
+    small numbers without which it is right."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
@@ -177,12 +178,14 @@ class Refuted:
     is_meant: bool = True
     only: str | None = None
     limit: tuple[str, str] | None = None
+    guard: str | None = None
     kind: Kind = "refuted"
 
     @property
     def is_excused(self) -> bool:
-        """Whether it is right for what may be meant: under a constraint, for the given data, or in a limit."""
-        return bool((self.true_if and self.is_meant) or self.only or self.limit)
+        """Whether it is right for what may be meant: under a constraint, for the given data, in a limit or without a
+        guard."""
+        return bool((self.true_if and self.is_meant) or self.only or self.limit or self.guard)
 
     def __str__(self) -> str:
         return f"refuted: {self.witness}"
