@@ -132,12 +132,21 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
 
     ``findings`` are the verdicts, where they were reached already.
     """
-    reports, mended = [], []
+    judged: list[tuple[Problem, Findings]] = []
     for k, problem in enumerate(problems):
-        floats = FloatFindings()
         found = findings[k] if findings else None
         try:
-            problem, found = as_data_mean(problem, judge(problem) if found is None else found)
+            judged.append(as_data_mean(problem, judge(problem) if found is None else found))
+        except ENDS as ended:
+            known = [_ended(*one, ended, FloatFindings()) for one in judged]
+            return merge([*known, report_by_then(problem, ended, found)], (), None)
+    right = [
+        problem for problem, found in judged if all(isinstance(v, (Proved, Agrees)) for v in found.verdicts.values())
+    ]
+    reports, mended = [], []
+    for k, (problem, found) in enumerate(judged):
+        problem, floats = replace(problem, beside=tuple(p for p in right if p is not problem)), FloatFindings()
+        try:
             with reading_of(found):
                 if not problem.rows:  # of values that are equal nobody asks what floats did
                     floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
@@ -145,10 +154,9 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
                     problem, floats.instabilities
                 )  # where they lose digits, and what to write instead
                 lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
-        except ENDS as ended:
-            if found is not None and k == len(problems) - 1:  # only what is beside the verdict is missing
-                return merge([*reports, _ended(problem, found, ended, floats)], (), None)
-            return merge([*reports, report_by_then(problem, ended, found)], (), None)
+        except ENDS as ended:  # only what is beside the verdicts is missing
+            rest = [_ended(*one, ended, FloatFindings()) for one in judged[k + 1 :]]
+            return merge([*reports, _ended(problem, found, ended, floats), *rest], (), None)
         reports.append(_report(problem, found, floats, unsafe, lines))
         mended.append(Mended(problem, lines.repairs, lines.source))
     return merge(reports, *mend_together(mended))

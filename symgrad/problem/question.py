@@ -96,6 +96,7 @@ class Problem:
     notes: tuple[str, ...] = ()  # what was understood of the question
     unreached: str = "refuse"  # or "accept": what becomes of a claim where a branch of the code was not reached
     rows: Mapping[str, Source] = field(default_factory=dict)
+    beside: tuple[Problem, ...] = ()  # questions about the same code with right answers, which no repair may change
 
     @property
     def bits(self) -> int:

@@ -74,3 +74,31 @@ def test_a_second_pass_over_the_same_loss_is_no_other_loss():
     script = START + "for k in range(2):\n    loss = first * 1\n    loss.backward(retain_graph=True)\n"
     report = verify_script(script + "g = 2 * w * v**2\nprint(w.grad, g)\n")
     assert {n: c.verdict.kind for n, c in report.claims.items()} == {"w": "proved"}
+
+
+TWO_LOSSES = """
+import torch
+x = torch.tensor([[1.0, 2.0], [0.5, -1.0], [2.0, 0.25]], dtype=torch.float64)
+w = torch.tensor([0.5, -1.5], dtype=torch.float64, requires_grad=True)
+v = torch.tensor([0.25, 1.5], dtype=torch.float64, requires_grad=True)
+out = torch.tanh(x @ v) + x @ w
+fit = (out**2).sum()
+fit.backward(retain_graph=True, inputs=[w])
+gain = torch.exp(out).sum()
+gain.backward(inputs=[v])
+error = 2 * out
+gw = x.T @ error
+slope = torch.exp(out)
+gv = x.T @ (slope * (1 - torch.tanh(x @ v) ** 2))
+print(torch.allclose(w.grad, gw), torch.allclose(v.grad, gv))
+"""
+
+
+@pytest.mark.slow
+def test_a_line_that_another_right_gradient_comes_from_is_not_blamed():
+    """With ``error = torch.exp(out)`` the second gradient is right, and the first one wrong."""
+    assert verdicts(TWO_LOSSES) == {"w": "proved", "v": "proved"}
+    report = verify_script(TWO_LOSSES.replace("x.T @ (slope", "x.T @ (error"))
+    assert {n: c.verdict.kind for n, c in report.claims.items()} == {"w": "proved", "v": "refuted"}
+    assert [r.line for r in report.repairs] == [15]
+    assert set(verdicts(report.repaired_source).values()) == {"proved"}
