@@ -193,15 +193,16 @@ def _held(program: Program, model: int, lines: Mapping[int, Line], values: Any, 
 def _borne_out(
     meanings: Mapping[int, Meaning], lines: Mapping[int, Line], names: Names, values: Mapping[int, Any], typed: bool
 ) -> dict[int, Meaning]:
-    """The meanings without those of names, such as ``xr``, that may be a tangent's, where none of the values is one."""
-    found = dict(meanings)
-    short = [i for i in meanings if not is_derivative_like(lines[i].name) and sensitivities(lines[i].name, names)]
-    for name in {lines[i].name for i in short}:
-        mine = [i for i in short if lines[i].name == name]
-        pairs = ((entries_of(values[i]), entries_of(values[e.step])) for i in mine for e in meanings[i].whole)
-        if not any(len(a) == len(b) and not is_zero(a) and same(a, b, typed) for a, b in pairs):
-            found |= dict.fromkeys(mine, Meaning())
-    return found
+    """The meanings without those of names, such as ``xr``, that may be a tangent's, where none of the values is one,
+    nor one of the tangents of the same quantity by another input, ``xq``."""
+    read = {i: sensitivities(lines[i].name, names) for i in meanings if not is_derivative_like(lines[i].name)}
+    borne = set()
+    for i, e in ((i, e) for i, readings in read.items() if readings for e in meanings[i].whole):
+        mine, truth = entries_of(values[i]), entries_of(values[e.step])
+        if len(mine) == len(truth) and not is_zero(mine) and same(mine, truth, typed):
+            borne |= {r.of for r in read[i]}
+    unlikely = [i for i, readings in read.items() if readings and borne.isdisjoint(r.of for r in readings)]
+    return {**meanings, **dict.fromkeys(unlikely, Meaning())}
 
 
 def _in_step(

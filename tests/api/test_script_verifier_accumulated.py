@@ -100,5 +100,5 @@ def test_a_line_that_another_right_gradient_comes_from_is_not_blamed():
     assert verdicts(TWO_LOSSES) == {"w": "proved", "v": "proved"}
     report = verify_script(TWO_LOSSES.replace("x.T @ (slope", "x.T @ (error"))
     assert {n: c.verdict.kind for n, c in report.claims.items()} == {"w": "proved", "v": "refuted"}
-    assert [r.line for r in report.repairs] == [15]
+    assert [r.line for r in report.repairs] == [14]
     assert set(verdicts(report.repaired_source).values()) == {"proved"}
