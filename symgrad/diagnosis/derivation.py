@@ -197,10 +197,11 @@ def _borne_out(
     nor one of the tangents of the same quantity by another input, ``xq``."""
     read = {i: sensitivities(lines[i].name, names) for i in meanings if not is_derivative_like(lines[i].name)}
     borne = set()
-    for i, e in ((i, e) for i, readings in read.items() if readings for e in meanings[i].whole):
-        mine, truth = entries_of(values[i]), entries_of(values[e.step])
-        if len(mine) == len(truth) and not is_zero(mine) and same(mine, truth, typed):
-            borne |= {r.of for r in read[i]}
+    for i, readings in read.items():
+        mine = entries_of(values[i])
+        truths = [entries_of(values[e.step]) for e in meanings[i].whole] if readings and not is_zero(mine) else ()
+        if any(len(mine) == len(t) and same(mine, t, typed) for t in truths):
+            borne |= {r.of for r in readings}
     unlikely = [i for i, readings in read.items() if readings and borne.isdisjoint(r.of for r in readings)]
     return {**meanings, **dict.fromkeys(unlikely, Meaning())}
 
