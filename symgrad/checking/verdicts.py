@@ -169,7 +169,8 @@ class Refuted:
 
     ``is_meant`` says that the constraint may be what was meant: it is not where the given value of an input that is
     differentiated breaks it, or a given matrix is not symmetric.  ``only`` names data for whose given values it is
-    right all the same; ``limit`` says for the limit of which loop it is right, and what shows it."""
+    right all the same; ``limit`` says for the limit of which loop it is right, and what shows it; ``elsewhere`` that on
+    the branch of the code that the user's own point takes no difference was found."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
@@ -177,6 +178,7 @@ class Refuted:
     is_meant: bool = True
     only: str | None = None
     limit: tuple[str, str] | None = None
+    elsewhere: bool = False
     kind: Kind = "refuted"
 
     @property
