@@ -30,8 +30,10 @@ from symgrad.diagnosis.typeset_edits import typed_and_wrong
 from symgrad.diagnosis.typeset_rows import by_last_sides, judge_model, judge_rows, judge_sides, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
+from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.latex.two_readings import in_both_readings
 from symgrad.lifting.symbol_table import symbols_of
-from symgrad.lifting.whole_questions import sides_of
+from symgrad.lifting.whole_questions import sides_of, with_zeros_of_its_shape, zeros_claimed
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
 from symgrad.problem.question import Asked, Problem, meanings_of, pose
@@ -120,11 +122,38 @@ def verify(
     Reading Python code rests on running it: see "what can go wrong" in the README.
     """
     meanings = meanings_of(meanings, claims)
-    if hand is None:
-        formula, hand = sides_of(formula)
     asked = Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
+
+    def ask(formula: Any, hand: Any) -> Report:
+        formula, hand = sides_of(formula) if hand is None else (formula, hand)
+        if (zeros := zeros_claimed(formula, hand)) is None:
+            return answer(pose(formula, hand, asked))
+        problem = pose(formula, zeros[0], asked)
+        return _with_zeros(problem, answer(problem), *zeros[1:], asked)
+
     with within(timeout):
-        return answer(pose(formula, hand, asked))
+        return in_both_readings(ask, formula, hand, shaped=bool(at))
+
+
+def _with_zeros(problem: Problem, report: Report, question: Latex | None, where: str, asked: Asked) -> Report:
+    """The report on a derivative that is said to be zero somewhere: where it is right and that is not, on that."""
+    unjudged = f'"{where}" was read as what is solved for, and not judged.'
+    if not report.ok or question is None:
+        return replace(report, notes=(unjudged, *report.notes))
+    if any(np.ndim(problem.inputs.point.get(n, 0)) for n in problem.wrt):
+        question = with_zeros_of_its_shape(question, where)
+    try:
+        first, others = sides_of(question)
+        shapes = {} if problem.shapes is None else problem.shapes.of
+        given = {n: v for n, v in {**(asked.at or {}), **shapes}.items() if n in question.names}
+        zero = answer(pose(first, others, replace(asked, wrt=None, order=None, at=given)))
+    except SymgradError as error:
+        return replace(report, notes=(f"{unjudged} ({error.what})", *report.notes))
+    if zero.ok:
+        word = "proved" if zero.verdict == "proved" else "as far as it was looked at"
+        return replace(report, notes=(f"It is zero at {where}: {word}.", *report.notes))
+    right = f"The derivative is {'right, and proved' if report.verdict == 'proved' else 'right'}"
+    return replace(zero, notes=(f"{right}; it is asked whether it is zero at {where}.", *zero.notes))
 
 
 def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:

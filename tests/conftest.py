@@ -1,6 +1,7 @@
 """What holds for every test: no test fails because the machine is slow, and each process keeps one core busy.
 
-With ``--certificates`` each proof that the tests make is checked again (`support.certificates`).
+With ``--certificates`` each proof that the tests make is checked again (`support.certificates`); with ``--measure`` the
+list of the slow ones is written anew (`support.seconds`).
 """
 
 import os
@@ -8,6 +9,9 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in what the tests start
 
 from hypothesis import settings
+from support.seconds import Measure, pytest_collection_modifyitems
+
+__all__ = ["pytest_collection_modifyitems"]  # a hook
 
 settings.register_profile("symgrad", deadline=None)
 settings.load_profile("symgrad")
@@ -17,9 +21,12 @@ _tallies = []
 
 def pytest_addoption(parser):
     parser.addoption("--certificates", action="store_true", help="check the certificate of each proof that is made")
+    parser.addoption("--measure", action="store_true", help="write the list of the slow tests anew")
 
 
 def pytest_configure(config):
+    if config.getoption("--measure"):
+        config.pluginmanager.register(Measure())
     if config.getoption("--certificates"):
         from support.certificates import Tally, listen
 

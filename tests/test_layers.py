@@ -67,21 +67,29 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(path: Path, *, for_types: bool = True) -> Iterator[tuple[str, str | None]]:
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """The statements of a tree at every depth: an import stands in no expression."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, (ast.expr, ast.expr_context, ast.arguments)):
+            yield node
+            yield from statements(node)
+
+
+@functools.cache
+def imports(path: Path) -> list[tuple[str, str | None]]:
     """The modules of symgrad that a file imports, at its top, inside a function, or for types alone; and the name that
     it imports from each, None for the module itself."""
-    waiting: list[ast.AST] = [tree_of(path)]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not for_types:
-            continue
+    return list(imports_of(tree_of(path)))
+
+
+def imports_of(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
+    for node in statements(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "symgrad":
             for name in node.names:
                 whole = f"{node.module}.{name.name}"
                 yield (whole, None) if whole in FILES else (str(node.module), name.name)
         if isinstance(node, ast.Import):
             yield from ((name.name, None) for name in node.names if name.name.split(".")[0] == "symgrad")
-        waiting.extend(ast.iter_child_nodes(node))
 
 
 def used_by(module: str) -> set[str]:
@@ -116,7 +124,10 @@ def test_no_module_imports_itself_in_a_circle():
 
 
 def test_importing_symgrad_imports_nothing_else():
-    assert list(imports(FILES["symgrad"], for_types=False)) == []
+    body = tree_of(FILES["symgrad"]).body
+    for_types = [n for n in body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+    assert len(for_types) == 1
+    assert list(imports_of(ast.Module([n for n in body if n not in for_types], []))) == []
 
 
 def test_the_guide_has_the_same_list():
@@ -177,18 +188,16 @@ def private_uses(path: Path) -> Iterator[str]:
         if is_private(name or ""):
             yield f"{module}.{name}"
     tree = tree_of(path)
-    modules = imported_names(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and is_private(node.attr):
-            module = modules.get(ast.unparse(node.value))
-            if module in FILES:
-                yield f"{module}.{node.attr}"
+    modules = {name: module for name, module in imported_names(tree).items() if module in FILES}
+    for node in ast.walk(tree) if modules else ():
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) in modules:
+            yield f"{modules[ast.unparse(node.value)]}.{node.attr}"
 
 
 def imported_names(tree: ast.AST) -> dict[str, str]:
     """What the names mean that a file imports."""
     found: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.ImportFrom):
             found |= {n.asname or n.name: f"{node.module}.{n.name}" for n in node.names}
         if isinstance(node, ast.Import):

@@ -66,16 +66,62 @@ def test_junk_is_refused_in_our_own_words(door, name, junk):
             function(**{**options, name: junk})
 
 
-def test_code_that_asserts_its_own_point_is_judged_there():
+HERE = torch.tensor([0.5, -1.25], dtype=torch.float64)
+
+
+def asserted(x):
+    assert x.detach()[0] == 0.5
+    return (x * x).sum()
+
+
+def asserted_at_all(x):
+    assert (x.detach() == HERE).all()
+    return (x * x).sum()
+
+
+def asserted_within(x):
+    assert abs(float(x.detach()[0]) - 0.5) < 1e-12
+    return (x * x).sum()
+
+
+def raised(x):
+    if x.tolist() != [0.5, -1.25]:
+        raise ValueError("only at its own point")
+    return (x * x).sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("square", [asserted, asserted_at_all, asserted_within, raised], ids=lambda f: f.__name__)
+def test_code_that_asserts_its_own_point_is_judged_there(square):
     """At every other point it raises; what was read at its own is the same formula."""
-
-    def square(x):
-        assert x.detach()[0] == 0.5
-        return (x * x).sum()
-
-    at = {"x": torch.tensor([0.5, -1.25], dtype=torch.float64)}
+    at = {"x": HERE}
     assert symgrad.verify(square, lambda x: 2 * x, at=at).ok
-    assert not symgrad.verify(square, lambda x: 3 * x, at=at).ok
+    wrong = symgrad.verify(square, lambda x: 2 * x + torch.tensor([1.0, 0.0]), at=at)
+    assert wrong.verdict == "refuted"
+    assert wrong.claims["x"].witness.at_own_point
+    also_right_here = symgrad.verify(square, lambda x: 2 * x + (x[0] - 0.5), at=at)
+    assert also_right_here.verdict != "refuted"
+
+
+@pytest.mark.slow
+def test_a_value_on_an_edge_is_no_slope_where_the_model_goes_on_beside_it():
+    """sin has the slope 1 at 0, whatever its code does there; a hand formula that raises elsewhere does not change it.
+    A kink has all slopes between those on its sides."""
+
+    def by_cases(x):
+        return 0 * x if x == 0 else torch.sin(x)
+
+    def hand(x):
+        assert x == 0
+        return torch.ones_like(x)
+
+    def kink(x):
+        assert x == 0
+        return x.abs()
+
+    at = {"x": torch.tensor(0.0, dtype=torch.float64)}
+    assert symgrad.verify(by_cases, hand, at=at).verdict != "refuted"
+    assert symgrad.verify(kink, lambda x: torch.ones_like(x), at=at).verdict != "refuted"
 
 
 NO_NUMBERS = {

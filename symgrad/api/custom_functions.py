@@ -82,9 +82,11 @@ def verify_function(
     (numbers beside tensors, flags, None) is passed on as it is.  A shape may hold names, ``("n", 3)``, or whole blocks,
     ``("16*n", 3)``: the claims are then about all n.  Of code that runs at multiples of a block alone they are about
     these.  The claims go by the names of forward's arguments.  Each of them is also judged alone, where
-    backward does something else for ``ctx.needs_input_grad``; a None for a tensor counts as zero, and a gradient of a
-    shape that the argument can be broadcast to is summed, as autograd does it.  Where ``set_materialize_grads(False)``
-    asks for it, every choice of outputs that are not used is judged too, with None for their cotangents.
+    backward does something else for ``ctx.needs_input_grad``; a None for a tensor counts as zero (but is no claim about
+    one that requires no gradient where another in ``at`` does), and a gradient of a shape that the argument can be
+    broadcast to is summed, as autograd does it.  Where ``set_materialize_grads(False)`` asks for it, every choice of
+    outputs that are not used is judged too, with None for their cotangents.  What is right for the given value of a
+    number that is passed on, or that the code reads by a name, and not for others, is said to be.
 
     With ``order=2`` the backward of backward is judged beside it: for cotangents u of the gradients g, what autograd
     makes of the operations in backward must be the derivative of sum(conj(u) g) for the true g, by the arguments and
@@ -161,6 +163,13 @@ class _Setting:
     def names(self) -> list[str]:
         """The arguments whose gradients are asked for."""
         return self.asked.names if self.asked.wrt is not None else list(self.dtypes)
+
+    @property
+    def constants(self) -> frozenset[str]:
+        """The tensors that require no gradient, where another does and ``wrt`` does not say which are asked for."""
+        given = {n: v.requires_grad for n, v in (self.asked.at or {}).items() if isinstance(v, torch.Tensor)}
+        known = self.asked.wrt is None and any(given.values())
+        return frozenset(n for n, required in given.items() if known and not required)
 
     def problem(self, beside: Beside, extra: Mapping[str, Any], wrt: Sequence[str], order: int) -> Problem:
         """The question about one side of the function; ``extra`` are the cotangents or tangents, which are inputs."""
@@ -276,9 +285,12 @@ def _backward_problems(setting: _Setting) -> list[Problem]:
         return []
     seeded = _seeded(setting)
     named, cotangents, shapes = seeded.named, seeded.cotangents, seeded.shapes
-    problem = setting.problem(backward_beside(named), cotangents, names, 1)
     own = custom.run(setting.arguments.values, cotangents, setting.dtypes)
-    notes = [*_understood(setting, seeded, own), *_by_torch(setting, cotangents, own)]
+    without = [n for n in names if n in setting.constants and n in own.missing]
+    names = [n for n in names if n not in without]
+    problem = setting.problem(backward_beside(named), cotangents, names, 1)
+    notes = [f"{n} requires no gradient, and backward gives None for it: that was not judged." for n in without]
+    notes += [*_understood(setting, seeded, own), *_by_torch(setting, cotangents, own)]
     problems = []
     for n in names if len(names) > 1 else ():
         run = custom.run(setting.arguments.values, cotangents, setting.dtypes, [n])
@@ -316,7 +328,8 @@ def _understood(setting: _Setting, seeded: _Seeded, own: FunctionRun) -> list[st
     notes = [f"The claims are about {every}: values are drawn, and moved like the inputs."]
     if setting.asked.order == 1:
         notes.append("Only the first order was judged; order=2 judges the derivative of backward too.")
-    notes += [f"The gradient for {n} is None, which autograd takes for zero." for n in own.missing if n in names]
+    missing = [n for n in own.missing if n in names and n not in setting.constants]
+    notes += [f"The gradient for {n} is None, which autograd takes for zero." for n in missing]
     notes += [
         f"Backward's gradient for {n} has the shape {list(shape)}: autograd sums it to {list(steps[i].shape)}, the "
         f"shape of {n}."
@@ -344,7 +357,7 @@ def _second_order_problems(setting: _Setting) -> list[Problem]:
     if custom.backward is None:
         raise BadInput(f"{custom.name} has no backward.", instead="Ask for order=1: its jvp is then judged.")
     seeded = _seeded(setting)
-    along = {n: f"cotangent of the gradient for {n}" for n in setting.names}
+    along = {n: f"cotangent of the gradient for {n}" for n in setting.names if n not in setting.constants}
     rng = np.random.default_rng((setting.asked.seed, 9))
     point, kinds = setting.inputs.point, setting.dtypes
     seeds = {

@@ -27,11 +27,8 @@ from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import Agrees
 from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.lifting.scripts.child_process import answer_apart
-from symgrad.lifting.scripts.cues import Cues, complements, read_cues
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
-from symgrad.lifting.scripts.hypotheses import Hypothesis
-from symgrad.lifting.scripts.objectives import weigh
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, Told
 from symgrad.lifting.scripts.roles import (
     AS_TOLD,
@@ -47,6 +44,7 @@ from symgrad.lifting.scripts.roles import (
 from symgrad.lifting.scripts.script_record import Given, Key, Limits
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.lifting.scripts.training_loops import is_all_seen
+from symgrad.lifting.scripts.understanding import understood
 from symgrad.lifting.tracing.functions import Run, nearly_equal
 from symgrad.lifting.tracing.sources import place
 from symgrad.problem.arguments import domain_of
@@ -205,7 +203,18 @@ def _of_functions(script: Script, given: Sequence[tuple[str, list[Any], int]], o
     others = [f"{n}: {r.verdict}." for n, r in said.items() if n != name]
     note = f"The script gives {name} to gradcheck: its backward is what was judged, for every incoming gradient."
     note = note if "gradcheck" in script.pasted.code else note.replace(f"gives {name} to gradcheck", f"calls {name}")
-    return replace(report, notes=(note, *others, *report.notes))
+    repaired = _with_class(script.pasted, name, report.repaired_source)
+    return replace(report, notes=(note, *others, *report.notes), repaired_source=repaired)
+
+
+def _with_class(pasted: Pasted, name: str, repaired: str | None) -> str | None:
+    """The script with another text of one of its classes; the text itself where it is nested in something."""
+    mine = next((s for s in pasted.tree.body if isinstance(s, ast.ClassDef) and s.name == name), None)
+    if repaired is None or mine is None:
+        return repaired
+    lines = pasted.code.splitlines()
+    first = min([mine.lineno, *(d.lineno for d in mine.decorator_list)])
+    return "\n".join([*lines[: first - 1], *repaired.rstrip("\n").splitlines(), *lines[mine.end_lineno :]]) + "\n"
 
 
 def _answer_of(
@@ -217,7 +226,7 @@ def _answer_of(
 ) -> Report:
     asked = tuple(options.names) if options.wrt is not None else None
     if not first.trace.calls and not (first.trace.leaves and output is not None):
-        return answer(*_of_outputs(_weighed(script, Told(output, asked, gradients)), options))
+        return answer(*_of_outputs(understood(script, Told(output, asked, gradients)), options))
     find = partial(find_roles, output=output, wrt=asked, gradients=gradients)
     if (output, asked, gradients) == (None, None, None):
         several = outputs(first.trace)
@@ -253,7 +262,7 @@ def _apart_from_autograd(script: Script, options: Asked) -> Report | None:
     """What is said of a gradient that has nothing to do with what the script asks autograd: an engine of its own, an
     update in NumPy, a difference quotient; None where there is none."""
     with contextlib.suppress(SymgradError):
-        found = _weighed(script, NOTHING)
+        found = understood(script, NOTHING)
         if any(d.why in PRIMARY for execution in found for d in execution.roles.derivations):
             return answer(*_of_outputs(found, options))
     return None
@@ -292,38 +301,6 @@ def _of_outputs(executions: Sequence[Execution], asked: Asked) -> list[Problem]:
             labels = {**{n: f"{n} ({name})" for n in p.wrt if n in taken}, **p.labels}
             problems.append(replace(p, labels=labels))
     return problems
-
-
-def _weighed(script: Script, told: Told) -> list[Execution]:
-    """The runs of a script that does not call autograd, with the parts that the evidence supports, for each output."""
-    cues = read_cues(script.pasted.tree, told.names)
-    script = replace(script, followed=cues.followed)
-    whole = run = script.run()
-    found = _hypotheses(run, cues, told)
-    if isinstance(found, SymgradError) or not found[0].is_sure:  # its output may be computed at another point
-        more = replace(script, more=complements(script.pasted.tree))
-        with contextlib.suppress(SymgradError):  # what it computes besides may fail there
-            again = more.run() if more.more else run
-            other = _hypotheses(again, cues, told) if more.more else found
-            if not isinstance(other, SymgradError):
-                script, run, found = more, again, other
-    if isinstance(found, SymgradError):
-        raise found
-    return [_execution(script, run, whole, hypothesis) for hypothesis in found]
-
-
-def _execution(script: Script, first: ScriptRun, whole: ScriptRun, hypothesis: Hypothesis) -> Execution:
-    script = replace(script, until=hypothesis.until)
-    run = script.run(given=hypothesis.given)
-    roles, values = hypothesis.roles(run), first.trace.bound_values
-    return Execution(script, hypothesis.given, hypothesis.roles, values, run, roles, to_the_end=whole)
-
-
-def _hypotheses(run: ScriptRun, cues: Cues, told: Told) -> tuple[Hypothesis, ...] | SymgradError:
-    try:
-        return weigh(run, cues, told)
-    except SymgradError as asked:
-        return asked
 
 
 def _measured(question: Callable[[], Report]) -> tuple[ThreeWays, ...]:

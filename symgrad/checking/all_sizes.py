@@ -92,7 +92,7 @@ def holds_at_other_sizes(problem: Problem, hand: Formula, branch: Branch | None 
     else:
         return True
     others = [
-        {**own, **{n: own[n] + 2 + k for k, n in enumerate(shapes.free)}},
+        {**own, **{n: own[n] + 2 + k for k, n in enumerate(shapes.growing)}},
         {**own, **dict.fromkeys(shapes.free, 3)},
     ]
     return not any(_looked(there, shapes, sizes, problem.wrt) for sizes in others if sizes != own)
@@ -119,7 +119,8 @@ def _prove(
     for literals, least in itertools.product((True, False) if shapes.fixed else (False,), (3, 5)):
         if forms and not {n for n in right - set(proved) if least == 3 or n in unread}:
             continue
-        sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=max(least, shapes.least), rank=rank)
+        least = max(least, shapes.least)
+        sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=least, rank=rank, order=shapes.order)
         pairs = [p for p in found.own.pairs if p.name not in proved]
         try:
             found_here = read_problem(problem, shapes, sizes, pairs)
@@ -158,7 +159,8 @@ def _in_blocks(problem: Problem, found: Findings, shapes: Shapes, names: Sequenc
         given = {size: block * blocks, size_symbol(size): block * blocks}
         of = {n: tuple(given.get(e, e) if isinstance(e, str) else sp.sympify(e).xreplace(given) for e in shape)
               for n, shape in shapes.of.items()}  # fmt: skip
-        there = Shapes(of, tuple(blocks.name if n == size else n for n in shapes.names), shapes.fixed)
+        named, order = (tuple(blocks.name if n == size else n for n in ns) for ns in (shapes.names, shapes.order))
+        there = Shapes(of, named, shapes.fixed, order=order)
         try:
             asked = replace(resized(problem, there, there.own()), shapes=there)
             assert asked.first is not None
@@ -232,8 +234,11 @@ def _beside(found: Findings, shapes: Shapes, sizes: Sizes | None = None) -> list
     for m in dict.fromkeys(m for m in near if m >= shapes.least):
         for change in ({n: m} for n in shapes.free):
             there = {**own, **change}
+            lengths = [there[n] for n in shapes.order]
+            if there in known or lengths != sorted(lengths):
+                continue
             entries = max(int(np.prod(shape, dtype=np.float64)) for shape in shapes.at(there).values())
-            if there not in known and entries <= _LARGEST:
+            if entries <= _LARGEST:
                 out.append(there)
                 known.append(there)
     return out[:_BESIDE]
@@ -262,8 +267,8 @@ def _least(
     """
     own = shapes.own()
     ordinary = [own, *beside] + ([{**own, **dict.fromkeys(shapes.free, shapes.least)}] if len(shapes.free) > 1 else [])
-    ones = [{**own, n: 1} for n in shapes.free]
-    if len(ones) > 1:
+    ones = [{**own, n: 1} for n in (shapes.order[:1] or shapes.free)]
+    if len(shapes.free) > 1:
         ones.append({**own, **dict.fromkeys(shapes.free, 1)})
     alive, small = set(readings), set(readings)
     for k, sizes in enumerate([*ordinary, *ones]):

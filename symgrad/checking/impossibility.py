@@ -34,7 +34,8 @@ _INCREASING = frozenset("exp expm1 log log1p sqrt sinh tanh asinh atan erf sigmo
 
 def is_impossible(decision: Decision, way: Any) -> bool:
     """Whether it is proved that the outcome comes out nowhere, on any of the paths on which the choice was met."""
-    if decision.many or not is_ordered(decision.guard) or decision.guard.params == EXTREME:
+    compares = is_ordered(decision.guard) or _sign_decided(decision.guard, way) is not None
+    if decision.many or not compares or decision.guard.params == EXTREME:
         return False
     looks = [(met, guard) for met in decision.met.values() for guard in met.guards]
     left = [look for look in looks if not _contradicts(*look, way, exactly=False)]
@@ -111,14 +112,25 @@ def _positive(b: Builder, guard: Guard, way: Any) -> list[int]:
     """The steps that are positive where a choice comes out this way, off its edge; none where that is not known."""
     if any(b.steps[a].is_complex for a in guard.args) or guard.params == EXTREME:
         return []
-    if guard.op == "sign":
-        return [guard.args[0] if way > 0 else b.neg(guard.args[0])]
+    sign = way if guard.op == "sign" else _sign_decided(guard, way)
+    if sign is not None:
+        return [guard.args[0] if sign > 0 else b.neg(guard.args[0])]
     if is_ordered(guard):
         left, right = guard.args
         shape = np.broadcast_shapes(b.shape(left), b.shape(right))
         left, right = b.broadcast(left, shape), b.broadcast(right, shape)
         return [b.sub(left, right) if (guard.op in ("gt", "ge")) == bool(way) else b.sub(right, left)]
     return []
+
+
+def _sign_decided(guard: Guard, way: Any) -> int | None:
+    """The sign that a value has where it is compared with 1 or -1, as a determinant's is, and this comes out so."""
+    said = guard.params
+    if not isinstance(said, Decided) or said.word not in ("eq", "ne") or said.bases != (("sign", 1, None),):
+        return None
+    if said.other not in (1, -1):
+        return None
+    return int(said.other if (said.word == "eq") == bool(way) else -said.other)
 
 
 def _fixed(guards: Sequence[Guard]) -> set[Any]:

@@ -20,7 +20,7 @@ from symgrad.indices.evaluators import evaluate, evaluate_all
 from symgrad.indices.reader import Factor, Value, aligned, read_each
 from symgrad.indices.run_merging import merged, one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
-from symgrad.indices.terms import Array, Det, Inverse, LogDet, fresh
+from symgrad.indices.terms import Array, Cholesky, Det, Inverse, LogDet, fresh
 from symgrad.lifting.tracing.functions import Run
 from symgrad.ops.row import precision
 from symgrad.problem.arguments import find_point
@@ -37,7 +37,7 @@ _THIN = 2.0**-160  # of balls that agree
 _TRIES = 4  # rounds of points at which code that makes choices is run, and points for an assignment of sizes in each
 _ENTRIES, _FEW = 256, 16  # of a larger tensor, a few entries are held against the code
 _MATRIX = 16  # the largest matrix whose inverse is evaluated
-_HEADS = (Inverse, Det, LogDet)
+_HEADS = (Inverse, Cholesky, Det, LogDet)
 _SEED = "the upstream derivative"
 _INSIDE = "the value of"
 

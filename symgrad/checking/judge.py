@@ -22,6 +22,7 @@ from symgrad.checking.branch_facts import said_by_choices
 from symgrad.checking.comparison import BITS, Branch, Pair, PairComparison, compare_at, with_data
 from symgrad.checking.crossing import cover, cross, cross_kinks
 from symgrad.checking.exploration import Findings, branch_of_runs, clear, explore_points, inside, kept_if_ended, rerun
+from symgrad.checking.guarding_numbers import find_guards
 from symgrad.checking.held_data import refute_coincidences
 from symgrad.checking.kinks import at_the_point, with_limits
 from symgrad.checking.limits import find_limits
@@ -160,6 +161,7 @@ def decide(problem: Problem) -> Findings:
         _at_own_sizes(problem, found)
         refute_coincidences(problem, found)
         find_limits(problem, found)
+        find_guards(problem, found)
         found.notes += _transposed(problem, found)
         found.notes += _elsewhere(found)
         found.notes += _beyond_rounding(found)
@@ -172,7 +174,8 @@ def right_here_alone(found: Findings) -> tuple[str, ...]:
     for pair in found.own.pairs:
         view = found.at_user_point.views.get(pair.name)
         mine = found.own.hand_run.values.get(pair.name)
-        if found.verdicts[pair.name].kind != "refuted" or view is None or mine is None:
+        verdict = found.verdicts[pair.name]
+        if not isinstance(verdict, Refuted) or verdict.guard is not None or view is None or mine is None:
             continue
         truth = np.array([middle(x) for x in view.exact])
         if np.size(mine) == truth.size:

@@ -22,10 +22,10 @@ from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import array_of
 from symgrad.ops.row import precision
 from symgrad.problem.question import Problem
+from symgrad.problem.sampling import beside, directions
 
 _ENTRIES = 64  # of a gradient that are looked at for kinks where nothing differs
 _RAYS = 8
-_FIRST = 16.0  # how much further than the others an entry goes on its own rays
 _DISTANCES = (90, 270)  # the rays are read 2**-90 and 2**-270 away
 _BITS = 640
 _NEAR = 2.0**-60  # what is smaller, beside the size that the derivative has elsewhere, is no jump
@@ -216,26 +216,14 @@ def _rays(problem: Problem, found: Findings, pair: Pair, entry: int | None = Non
     """
     out = []
     point = problem.inputs.point
-    rng = np.random.default_rng((problem.seed, 2))
-    direction: dict[str, np.ndarray] = {}
-    bound = {fact.name for fact in problem.inputs.facts}
-    for j in range(_RAYS if entry is None else 2):
-        direction = (
-            {n: -d for n, d in direction.items()}
-            if j % 2
-            else {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free if n not in bound}
-        )
-        if entry is not None and not j % 2 and pair.name in direction and entry < direction[pair.name].size:
-            direction[pair.name].reshape(-1)[entry] = _FIRST
-        step = {n: (1e-3 if problem.dtypes.get(n) in ("float32", "float16", "bfloat16") else 1e-7) for n in direction}
-        beside = {**point, **{n: np.asarray(point[n]) + step[n] * d for n, d in direction.items()}}
+    most = None if entry is None else (pair.name, entry)
+    for way in directions(problem.inputs, _RAYS if entry is None else 2, problem.seed, most):
         try:
-            branch, guards = path_at(problem, beside, found.branches)
+            branch, guards = path_at(problem, beside(problem.inputs, way, problem.dtypes), found.branches)
         except SymgradError:
             continue
         seen = [
-            compare_at(branch, point, problem.inputs.free, offset=_shift(direction, k), guards=guards)
-            for k in _DISTANCES
+            compare_at(branch, point, problem.inputs.free, offset=_shift(way, k), guards=guards) for k in _DISTANCES
         ]
         if all(pair.name in s.views and not s.misjudged for s in seen):
             out.append(tuple(s.views[pair.name].exact for s in seen))

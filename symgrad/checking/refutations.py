@@ -12,7 +12,7 @@ from flint import arb
 from symgrad.checking.comparison import Branch, Pair, PairComparison, PointComparison, cannot_agree, compare_at
 from symgrad.checking.exploration import Findings, branch_at, clear, comparison_at
 from symgrad.checking.verdicts import Refuted, Witness, as_entry
-from symgrad.errors import SymgradError
+from symgrad.errors import SymgradError, UserCodeFailed
 from symgrad.evaluation.balls import Balls, array_of, binary
 from symgrad.evaluation.residues import certificate
 from symgrad.indices.terms import Fact, Symmetric
@@ -20,14 +20,15 @@ from symgrad.ops.row import precision
 from symgrad.problem.constraints import beside_transposed, impose, settle, standard_facts, written
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
-from symgrad.problem.sampling import neighbours, nice_points
-from symgrad.program.program import Guard, Step, interpret
+from symgrad.problem.sampling import beside, directions, neighbours, nice_points
+from symgrad.program.program import Guard, Program, Step, interpret
 
 # ----------------------------------------------------------------------------------------------------------- witnesses
 # Refutations: the simplest witness of a difference.
 
 _ROWS = 512  # differences that one number for each typed constant has to explain
 _ENTRIES = 64  # of a gradient that are looked at
+_WAYS = 8  # beside a point, on which code is run
 _BESIDE = 3  # directions in which a missing value is looked for beside a point
 
 
@@ -37,13 +38,13 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
     for pair in pairs:
         looks = [(b, s) for b, s in found.looks if not s.ties or _is_the_hands_own(b, s)]
         witnesses = [w for _, seen in looks if (w := witness_of(seen, pair)) is not None]
-        own = found.at_user_point
-        if not own.ties and (here := witness_of(own, pair, own=True)) is not None and here.reason == "differs":
+        here = witness_of(found.at_user_point, pair, own=True)
+        if here is not None and here.reason == "differs" and _tells(problem, found, pair):
             witnesses.insert(0, here)
         if not witnesses:
             rest.append(pair)
             continue
-        simple = simplest(problem, found, pair)
+        simple = simplest(problem, found, pair) if problem.shown else None
         found.verdicts[pair.name] = Refuted(simple or witnesses[0], tuple(witnesses[:1] if simple else witnesses[1:2]))
     return rest
 
@@ -59,6 +60,28 @@ def _is_the_hands_own(branch: Branch, seen: PointComparison) -> bool:
     with precision(256):
         values = interpret(branch.program, Balls(), {n: binary(seen.point[n]) for n in branch.program.inputs}, sides)
         return all(np.all(values[a] == values[c]) for a, c in (tie.args for tie in seen.ties))
+
+
+def _tells(problem: Problem, found: Findings, pair: Pair) -> bool:
+    """Whether a difference at the user's own point is one of the formulas: no edge is there, or none but comparisons
+    that the model needs in order to have a value, ``assert x == 0.5``.  Then there is nothing beside the point that its
+    derivative could be the limit of.  A kink there, of what the comparison rests on, is one all the same."""
+    seen, program = found.at_user_point, found.own.program
+    if not seen.ties:
+        return True
+    rests_on = set(program.needed([i for i in (found.own.model, pair.hand, pair.exact) if i is not None]))
+    if not all(tie.op in ("eq", "ne") or rests_on.isdisjoint(tie.args) for tie in seen.ties):
+        return False
+    inputs = problem.inputs
+    return all(_raises(problem, beside(inputs, way, problem.dtypes)) for way in directions(inputs, _WAYS, problem.seed))
+
+
+def _raises(problem: Problem, point: Mapping[str, Any]) -> bool:
+    try:
+        problem.model.run(point, problem.dtypes)
+    except UserCodeFailed:
+        return True
+    return False
 
 
 def _is_equality(guard: Guard) -> bool:
@@ -152,8 +175,8 @@ def _lacks_around(problem: Problem, branch: Branch, point: Mapping[str, Any], pa
             shift = {
                 n: array_of([arb(float(x)) * tiny for x in x_.reshape(-1)], np.shape(x_)) for n, x_ in noise.items()
             }
-        beside = witness_of(compare_at(branch, point, problem.inputs.free, offset=shift), pair)
-        if beside is None or beside.reason != "undefined":
+        near = witness_of(compare_at(branch, point, problem.inputs.free, offset=shift), pair)
+        if near is None or near.reason != "undefined":
             return False
     return True
 
@@ -211,31 +234,49 @@ def find_missing_assumption(problem: Problem, found: Findings) -> None:
         {n for s in seen for n, view in s.views.items() if view.state in ("differs", "undefined")}
         for seen in (looks[:1], looks)
     )
-    refuted = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
+    wrong = {n for n, v in found.verdicts.items() if isinstance(v, Refuted) and v.guard is None}
+    refuted = [p for p in found.own.pairs if p.hand is not None and p.name in wrong]
     open_pairs = [p for p in refuted if p.name in here]  # what differs on another branch is not about the inputs
     if problem.values_only or problem.inputs.facts or work > _WORK or not open_pairs:
         return
     own, point = _with_data_as_inputs(found.own, problem.inputs.point)
     steps = {n: own.program.steps[i] for n, i in own.program.inputs.items()}
     shapes = {n: s.shape for n, s in steps.items() if s.dtype in ("float64", "float32", "float16", "bfloat16")}
-    for fact in standard_facts({n: shape for n, shape in shapes.items() if shape and max(shape) > 1})[:_FACTS]:
-        for pair in _agreeing(problem, found.own, own, point, fact, open_pairs):
+    inputs, given = found.own.program.inputs, problem.inputs.given
+    single = standard_facts({n: shape for n, shape in shapes.items() if shape and max(shape) > 1})
+    symmetric = tuple(f for f in single if isinstance(f, Symmetric))
+    for facts in (*((f,) for f in single[:_FACTS]), *([symmetric] if 1 < len(symmetric) <= _FACTS else [])):
+        for pair in _agreeing(problem, found.own, own, point, facts, open_pairs):
             verdict = found.verdicts[pair.name]
             assert isinstance(verdict, Refuted)
             assert pair.hand is not None
             if certificate(own.program, [(pair.hand, pair.exact)], seed=problem.seed).equal is True:
                 continue  # the two differ by a sign that residues do not see, and not for want of the constraint
-            program, place = impose(own.program, (fact,))
-            goal = (place[pair.hand], place[pair.exact])
-            if certificate(program, [goal], seed=problem.seed).equal is True:
-                said = written(fact) if fact.name in found.own.program.inputs else ""
-                told = fact.name in problem.inputs.given or fact.name not in found.own.program.inputs
-                # shares that do not sum to one may be meant to; a matrix that is not symmetric is no other by mistake
-                is_own = fact.name in problem.wrt or isinstance(fact, Symmetric)
-                broken = told and is_own and pair.name in at_own
-                is_meant = not broken and _may_be_meant(own, fact, problem.seed)
-                found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said), is_meant=is_meant)
-                open_pairs = [p for p in open_pairs if p is not pair]
+            if not _holds_under(own.program, pair, facts, problem.seed):
+                continue
+            for fact in facts if len(facts) > 1 else ():  # those that are needed
+                fewer = tuple(f for f in facts if f is not fact)
+                facts = fewer if _holds_under(own.program, pair, fewer, problem.seed) else facts
+            said = ", ".join(map(written, facts)) if all(f.name in inputs for f in facts) else ""
+            # shares that do not sum to one may be meant to; a matrix that is not symmetric is no other by mistake
+            told = [f for f in facts if f.name in given or f.name not in inputs]
+            broken = any(f.name in problem.wrt or isinstance(f, Symmetric) for f in told) and pair.name in at_own
+            is_meant = not broken and all(_may_be_meant(own, f, problem.seed) for f in facts)
+            condition = str(facts[0]) if len(facts) == 1 else _are_symmetric(facts)
+            found.verdicts[pair.name] = replace(verdict, true_if=(condition, said), is_meant=is_meant)
+            open_pairs = [p for p in open_pairs if p is not pair]
+
+
+def _holds_under(program: Program, pair: Pair, facts: tuple[Fact, ...], seed: int) -> bool:
+    """Whether the two are equal where the inputs meet these constraints, modulo random primes."""
+    assert pair.hand is not None
+    imposed, place = impose(program, facts)
+    return certificate(imposed, [(place[pair.hand], place[pair.exact])], seed=seed).equal is True
+
+
+def _are_symmetric(facts: Sequence[Fact]) -> str:
+    names = [f.name for f in facts]
+    return f"{', '.join(names[:-1])} and {names[-1]} are symmetric"
 
 
 def _may_be_meant(own: Branch, fact: Fact, seed: int) -> bool:
@@ -273,10 +314,10 @@ def _same_numbers(a: Step, b: Step) -> bool:
 
 
 def _agreeing(
-    problem: Problem, code: Branch, own: Branch, given: Mapping[str, Any], fact: Fact, pairs: list[Pair]
+    problem: Problem, code: Branch, own: Branch, given: Mapping[str, Any], facts: tuple[Fact, ...], pairs: list[Pair]
 ) -> list[Pair]:
-    """The pairs that agree at a few points that meet the fact; ``own`` is the code's branch with its data as inputs."""
-    inputs = replace(problem.inputs, facts=(fact,), point=settle(given, (fact,)))
+    """The pairs that agree at a few points that meet the facts; ``own`` is the code's branch, its data as inputs."""
+    inputs = replace(problem.inputs, facts=facts, point=settle(given, facts))
     alive, moving = list(pairs), branches_on(own.program, inputs.free)
     for point in (inputs.point, *neighbours(inputs, _LOOKS, problem.seed)):
         if not alive:

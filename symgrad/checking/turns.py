@@ -25,10 +25,12 @@ from symgrad.checking.comparison import Branch, PointComparison
 from symgrad.checking.counters import never
 from symgrad.checking.verdicts import TURNS, Choice, Outcome
 from symgrad.errors import SymgradError
+from symgrad.lifting.formulas import Formula
 from symgrad.problem.point_search import is_ordered
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import rounded
 from symgrad.program.program import Guard, Source
+from symgrad.progress import look_at_the_clock
 
 Key = tuple[Any, ...]
 Point = Mapping[str, Any]
@@ -168,13 +170,16 @@ def _turning(course: Course, loop: Course) -> Iterator[int]:
 
 def point_of_turns(problem: Problem, loop: Course, count: int) -> Point | None:
     """A point at which the loop makes so many turns."""
+    sides = tuple(
+        f for f in (problem.model, problem.hand) if _turns_at(problem, (f,), loop, loop.seen[0][0]) is not None
+    )
     at = [(int(g.outcome.max()), point) for point, g, _ in loop.seen]
     below = max(((n, p) for n, p in at if n < count), key=lambda x: x[0], default=None)
     above = min(((n, p) for n, p in at if n > count), key=lambda x: x[0], default=None)
     if above is None and below is not None:
-        above = _further(problem, loop, count, below[1], 1)
+        above = _further(problem, sides, loop, count, below[1], 1)
     elif below is None and above is not None:
-        below = _further(problem, loop, count, above[1], -1)
+        below = _further(problem, sides, loop, count, above[1], -1)
     for end in (below, above):
         if end is not None and end[0] == count:
             return end[1]
@@ -183,7 +188,7 @@ def point_of_turns(problem: Problem, loop: Course, count: int) -> Point | None:
     low, high = below[1], above[1]
     for _ in range(_HALVINGS):
         middle = _between(problem, low, high)
-        turns = None if middle is None else _turns_at(problem, loop, middle)
+        turns = None if middle is None else _turns_at(problem, sides, loop, middle)
         if middle is None or turns is None:
             return None
         if turns == count:
@@ -192,7 +197,9 @@ def point_of_turns(problem: Problem, loop: Course, count: int) -> Point | None:
     return None
 
 
-def _further(problem: Problem, loop: Course, count: int, start: Point, way: int) -> tuple[int, Point] | None:
+def _further(
+    problem: Problem, sides: Sequence[Formula], loop: Course, count: int, start: Point, way: int
+) -> tuple[int, Point] | None:
     """A point at which the loop makes as many turns or more (or fewer, where ``way`` is -1), with their number: of
     another scale, of all inputs or of one."""
     free = problem.inputs.free
@@ -202,7 +209,7 @@ def _further(problem: Problem, loop: Course, count: int, start: Point, way: int)
             for k in range(_DOUBLINGS):
                 here = {**here, **{n: np.asarray(here[n]) * 2.0 ** (sign * 2**k) for n in names}}
                 settled = problem.inputs.settled(dict(here))
-                turns = None if settled is None else _turns_at(problem, loop, settled)
+                turns = None if settled is None else _turns_at(problem, sides, loop, settled)
                 if settled is None or turns is None or way * turns < most:
                     break
                 most = way * turns
@@ -227,14 +234,15 @@ def _between(problem: Problem, low: Point, high: Point) -> Point | None:
     return problem.inputs.settled(out)
 
 
-def _turns_at(problem: Problem, loop: Course, point: Point) -> int | None:
-    """How often the loop runs at a point; None where the code raises there, or does not come by."""
+def _turns_at(problem: Problem, sides: Sequence[Formula], loop: Course, point: Point) -> int | None:
+    """How often the loop runs at a point in the sides that have it; None where the code raises there, or does not come
+    by."""
+    look_at_the_clock()
     try:
-        model_run, hand_run = problem.runs(point)
+        guards = [g for side in sides for g in side.run(point, problem.dtypes).program.course]
     except SymgradError:
         return None
-    counts = [g.outcome.max() for r in (model_run, hand_run) for g in r.program.course if _key(g) == loop.key]
-    return int(max(counts)) if counts else None
+    return max((int(g.outcome.max()) for g in guards if _key(g) == loop.key), default=None)
 
 
 # ------------------------------------------------------------------------------------------------ in words

@@ -169,8 +169,13 @@ class Refuted:
 
     ``is_meant`` says that the constraint may be what was meant: it is not where the given value of an input that is
     differentiated breaks it, or a given matrix is not symmetric.  ``only`` names data for whose given values it is
+<<<<<<< HEAD
     right all the same; ``limit`` says for the limit of which loop it is right, and what shows it; ``elsewhere`` that on
     the branch of the code that the user's own point takes no difference was found."""
+=======
+    right all the same; ``limit`` says for the limit of which loop it is right, and what shows it; ``guard`` names the
+    small numbers without which it is right."""
+>>>>>>> main
 
     witness: Witness
     others: tuple[Witness, ...] = ()
@@ -178,13 +183,18 @@ class Refuted:
     is_meant: bool = True
     only: str | None = None
     limit: tuple[str, str] | None = None
+<<<<<<< HEAD
     elsewhere: bool = False
+=======
+    guard: str | None = None
+>>>>>>> main
     kind: Kind = "refuted"
 
     @property
     def is_excused(self) -> bool:
-        """Whether it is right for what may be meant: under a constraint, for the given data, or in a limit."""
-        return bool((self.true_if and self.is_meant) or self.only or self.limit)
+        """Whether it is right for what may be meant: under a constraint, for the given data, in a limit or without a
+        guard."""
+        return bool((self.true_if and self.is_meant) or self.only or self.limit or self.guard)
 
     def __str__(self) -> str:
         return f"refuted: {self.witness}"

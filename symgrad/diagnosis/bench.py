@@ -81,6 +81,7 @@ class Bench:
         self.forgotten: frozenset[str] = frozenset()  # names that the code computes and uses nowhere
         self.elsewhere: tuple[str, ...] = ()  # what the same variable is in other functions
         self.alike: tuple[tuple[str, str], ...] = ()  # the line as others are written, and the names of these
+        self.named: frozenset[float] = frozenset()  # sizes of the numbers that the code has under a name
         self.clipped: Mapping[str, set[str]] = {}  # names that the user clipped -> the names they were clipped from
 
     # ---------------------------------------------------------------------------- computing
@@ -102,7 +103,10 @@ class Bench:
                 raise RuntimeError("the expression takes many more lines of code than as it was written") from None
 
     def chance(self, number: float | Fraction) -> float:
-        """What it costs that a number is the size of an array in scope, or one over it: rather that size is meant."""
+        """What it costs that a number is the size of an array in scope, or a number that the code has under a name, or
+        one over it: rather that is meant."""
+        if number and (abs(number) in self.named or abs(1 / number) in self.named):
+            return 0.8
         shapes = (getattr(v, "shape", ()) for v in self.scopes[0].values() if isinstance(v, (np.ndarray, torch.Tensor)))
         size = max(number, 1 / number) if number > 0 else 0
         return 0.8 if size > 2 and any(size in shape for shape in shapes) else 0.0

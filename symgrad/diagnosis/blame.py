@@ -26,7 +26,7 @@ from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.other_functions import Owner, whose_gradient, without_detach
 from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
-from symgrad.diagnosis.repair import judged_right, lengths_last, propose, repair, repairs_of
+from symgrad.diagnosis.repair import judged_right, propose, repair, repairs_of, widest
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose, is_permuted
 from symgrad.diagnosis.structural_edits import structure
@@ -448,18 +448,27 @@ def _blamed(
         if cures.is_right:
             continue
         found = (cures.all() if most is None else cures.small(most))[:_JUDGED]
-        for cure, lengths in lengths_last(found, lambda cure: [r.edit for r in cure.remedies]):
-            doing("looking for a repair")
-            proposals = _proposals(cure, leaf)
-            choice = [r.edit for r in cure.remedies]
-            if (made := judged_right(problem, proposals, choice, lengths)) is not None:
-                repairs = tuple(repairs_of(proposals, choice, made[1]))
-                if (other := _as_good(cure, found)) is not None:
-                    line, text = _statement_line(other.place), other.edit.text
-                    told = f"{repairs[0].why} Line {line} may be meant instead: with {text} there, all is right too."
-                    repairs = (replace(repairs[0], why=told),)
-                return Accusation(*_accused(diagnosis, cure), repairs, made[0], price=cure.cost)
+        if (blamed := _of_leaf(problem, diagnosis, leaf, found)) is not None:
+            return blamed
     return None
+
+
+def _of_leaf(problem: Problem, diagnosis: Diagnosis, leaf: Leaf, found: Sequence[Cure]) -> Accusation | None:
+    doing("looking for a repair")
+    made = widest(
+        found,
+        lambda cure: [r.edit for r in cure.remedies],
+        lambda cure, lengths: judged_right(problem, *_proposed(cure, leaf), lengths),
+    )
+    if made is None:
+        return None
+    cure, (source, kind) = made
+    repairs = tuple(repairs_of(*_proposed(cure, leaf), kind))
+    if (other := _as_good(cure, found)) is not None:
+        line, text = _statement_line(other.place), other.edit.text
+        told = f"{repairs[0].why} Line {line} may be meant instead: with {text} there, all is right too."
+        repairs = (replace(repairs[0], why=told),)
+    return Accusation(*_accused(diagnosis, cure), repairs, source, price=cure.cost)
 
 
 def _as_good(cure: Cure, found: Sequence[Cure]) -> Remedy | None:
@@ -477,14 +486,16 @@ def _change(remedy: Remedy) -> tuple[str, ...]:
     return change_of(remedy.place.expression.text, remedy.edit.text)
 
 
-def _proposals(cure: Cure, leaf: Leaf) -> list[Proposal]:
-    return [
+def _proposed(cure: Cure, leaf: Leaf) -> tuple[list[Proposal], list[Edit]]:
+    """A cure as proposals, and what is chosen of each."""
+    proposals = [
         Proposal(
             r.place.name, _statement_line(r.place), (leaf, r.scene.site), r.place.expression.text, (r.edit,), r.scene
         )
         for r in cure.remedies
         if r.scene is not None
     ]
+    return proposals, [r.edit for r in cure.remedies]
 
 
 def _accused(diagnosis: Diagnosis, cure: Cure) -> tuple[tuple[StepFinding, ...], tuple[str, ...]]:

@@ -5,10 +5,11 @@ the pieces of the exact derivative, all in the user's own names and spelling.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import math
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 
 from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
 from symgrad.diagnosis.sibling_lines import written_alike
+from symgrad.lifting.tracing.named_numbers import may_move
 from symgrad.ops.scalars import OPS
 
 _ELSEWHERE = 0.15  # what it costs more that a name or an expression is another function's
@@ -171,6 +173,7 @@ def atoms_in(
     bench.forgotten = _never_used(whole[0]) if whole else frozenset()
     bench.elsewhere = tuple(_assigned(whole[1:], own, line)) if not bench.typed else ()
     bench.alike = tuple(written_alike(whole[0], own, line, bench.scopes[0])) if whole and not bench.typed else ()
+    bench.named = frozenset() if bench.typed else frozenset(_named_numbers(bench, visible, whole))
     made: dict[Any, Atom] = {}
 
     def add(text: str, cost: float, kind: str, value: Any = None) -> None:
@@ -217,6 +220,15 @@ def atoms_in(
         add(f"180 / {pi}", 1.5, "degrees")
         add(pi, 1.5, "number")
     return list(made.values())
+
+
+def _named_numbers(bench: Bench, visible: Iterable[str], whole: Sequence[ast.AST]) -> Iterator[float]:
+    """The sizes of the floats that the code reads by a name, or as what an object has: ``rate``, ``ctx.scale``."""
+    paths = {ast.unparse(n) for tree in whole for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    for text in (*visible, *sorted(paths)):
+        with contextlib.suppress(Exception):  # of what is not defined yet
+            if may_move(value := bench.run(bench.compiled(text), 0)):
+                yield abs(value)
 
 
 def _decimals(tree: ast.AST) -> Iterator[str]:

@@ -27,6 +27,7 @@ from symgrad.diagnosis.source_code import (
     function_unit,
     helpers_of,
     rebuild,
+    widely,
 )
 from symgrad.errors import SymgradError
 from symgrad.evaluation.floats import wide_tensor
@@ -135,7 +136,7 @@ class CustomCode:
         moves = any(n.startswith("tangent of ") for n in runs.extra)
         if custom is None or (custom.jvp if moves else custom.backward) is None:
             return None
-        return functools.partial(_moved_along if moves else _gradients, custom, runs)
+        return widely(functools.partial(_moved_along if moves else _gradients, custom, runs))
 
 
 def _forward(custom: Custom, runs: Runs, values: Mapping[str, Any]) -> tuple[Context, list[Result | list[Result]]]:

@@ -11,13 +11,14 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from symgrad.checking.all_sizes import holds_at_other_sizes
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import decide
-from symgrad.checking.results import Refuted, Repair
+from symgrad.checking.results import Repair
+from symgrad.checking.verdicts import Agrees, Refuted
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.faulty_lines import propose_whole, proposed
@@ -127,34 +128,53 @@ def repair(problem: Problem, proposals: Sequence[Proposal]) -> tuple[tuple[Repai
     """
     if not any(p.edits for p in proposals):
         return (), None
-    for choice, lengths in lengths_last(itertools.islice(_choices(proposals), _JUDGED), lambda choice: choice):
-        doing("looking for a repair")
-        if (made := judged_right(problem, proposals, choice, lengths)) is None:
-            continue
-        dear = sorted((k for k, e in enumerate(choice) if e is not None), key=lambda k: -choice[k].cost)  # type: ignore[union-attr]
-        for k in dear if len(dear) > 1 else ():  # a line that may stay as it is has not to be changed
-            fewer = (*choice[:k], None, *choice[k + 1 :])
-            if any(fewer) and (less := judged_right(problem, proposals, fewer)) is not None:
-                choice, made = fewer, less
-        source, kind = made
-        return tuple(repairs_of(proposals, choice, kind)), source
-    return (), None
+    found = widest(
+        itertools.islice(_choices(proposals), _JUDGED),
+        lambda choice: choice,
+        lambda choice, lengths: judged_right(problem, proposals, choice, lengths),
+    )
+    if found is None:
+        return (), None
+    choice, made = found
+    dear = sorted((k for k, e in enumerate(choice) if e is not None), key=lambda k: -choice[k].cost)  # type: ignore[union-attr]
+    for k in dear if len(dear) > 1 else ():  # a line that may stay as it is has not to be changed
+        fewer = (*choice[:k], None, *choice[k + 1 :])
+        if any(fewer) and (less := judged_right(problem, proposals, fewer)) is not None:
+            choice, made = fewer, less
+    source, kind = made
+    return tuple(repairs_of(proposals, choice, kind)), source
 
 
+_FOR_YOUR = "right for your"
 _SIZED = re.compile(r"\.(?:shape|size|numel)\b|\blen\(")
 
 
-def lengths_last(
-    choices: Iterable[Any], edits_of: Callable[[Any], Sequence[Edit | None]]
-) -> Iterator[tuple[Any, bool]]:
-    """Choices of edits, each with whether it is to be right at other lengths of the axes too: an edit that brings in a
-    length, which may be a 3 by chance, is taken for these lengths alone where no other is right."""
-    again = []
+Choice = TypeVar("Choice")
+
+
+def widest(
+    choices: Iterable[Choice],
+    edits_of: Callable[[Choice], Sequence[Edit | None]],
+    judge: Callable[[Choice, bool], tuple[str, str] | None],
+) -> tuple[Choice, tuple[str, str]] | None:
+    """The first choice of edits that is right for all data, with the code and the verdict; where none is, the first
+    that is right for the given data or lengths.
+
+    ``judge`` is asked for a choice and whether it is to be right at other lengths of the axes too: that is asked of an
+    edit that brings in a length, which may be a 3 by chance.
+    """
+    narrow: list[tuple[Choice, tuple[str, str] | None]] = []
     for choice in choices:
         lengths = any(len(_SIZED.findall(e.after)) > len(_SIZED.findall(e.before)) for e in edits_of(choice) if e)
-        yield choice, lengths
-        again += [choice] * lengths
-    yield from ((choice, False) for choice in again)
+        made = judge(choice, lengths)
+        if made is not None and not made[1].startswith(_FOR_YOUR):
+            return choice, made
+        if lengths or made is not None:
+            narrow.append((choice, made))
+    for choice, made in narrow:
+        if (made := made or judge(choice, False)) is not None:
+            return choice, made
+    return None
 
 
 def judged_right(
@@ -198,15 +218,16 @@ def judged(problem: Problem, hand: Formula, lengths: bool = False) -> str:
     """The worst verdict on another hand side; of one that is right for the data given alone, which these are.  With
     ``lengths`` it is refuted where it is at other lengths of the axes, though these have no names."""
     try:
-        asked = replace(problem, hand=hand, points=min(problem.points, 12), first=None, unreached="accept")
+        asked = replace(problem, hand=hand, points=min(problem.points, 12), first=None, unreached="accept", shown=False)
         asked = replace(asked, effort=_SHARE * problem.effort)
         found = decide(asked)
     except SymgradError:
         return "undecided"
     kinds = {v.kind for v in found.verdicts.values()}
-    only = {v.only for v in found.verdicts.values() if isinstance(v, Refuted)}
-    if only and None not in only:
-        return f"right for your {' and '.join(sorted(map(str, only)))} only"
+    refuted = {v.only for v in found.verdicts.values() if isinstance(v, Refuted)}
+    only = refuted | {v.only for v in found.verdicts.values() if isinstance(v, Agrees)} - {None}
+    if only and None not in refuted:
+        return f"{_FOR_YOUR} {' and '.join(sorted(map(str, only)))} only"
     if kinds <= {"proved", "agrees"} and not holds_at_other_sizes(problem, hand, found.own if lengths else None):
         return "refuted"
     return next((k for k in ("refuted", "undecided", "agrees") if k in kinds), "proved")
@@ -214,7 +235,7 @@ def judged(problem: Problem, hand: Formula, lengths: bool = False) -> str:
 
 def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], kind: str) -> Iterator[Repair]:
     """What the edits are, in words, once the code with them made was judged so."""
-    alone = f" It is then {kind}." if kind.startswith("right for") else ""
+    alone = f" It is then {kind}." if kind.startswith(_FOR_YOUR) else ""
     for p, e in zip(proposals, choice, strict=True):
         if e is None:
             continue

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from symgrad.errors import SymgradError
+from symgrad.evaluation.floats import wide_by_default
 from symgrad.lifting.tracing.functions import Function
 from symgrad.lifting.tracing.sources import assigned_names, node_of
 from symgrad.program.program import Binding, Program, Source
@@ -324,6 +325,16 @@ class Code(Protocol):
         ...
 
 
+def widely(run: Plain) -> Plain:
+    """The same runs, in which what has no dtype of its own is float64 too."""
+
+    def wide(point: Mapping[str, Any]) -> Mapping[str, Any]:
+        with wide_by_default():
+            return run(point)
+
+    return wide
+
+
 @functools.singledispatch
 def code_of(formula: Any) -> Code | None:
     """The code behind a formula; None for one that has none (text, SymPy, numbers)."""
@@ -368,7 +379,7 @@ class FunctionCode:
 
     def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
         made = self._changed(texts, names, shown=False)
-        return None if made is None else made.plain
+        return None if made is None else widely(made.plain)
 
     def _inner_first(self, texts: Mapping[Unit, str]) -> list[Unit]:
         return sorted(texts, key=lambda u: _is_itself(self.function, u))

@@ -161,12 +161,13 @@ def word_of(verdict: Verdict | None, source: Source, formula: Any = None) -> tup
     """
     if isinstance(verdict, Refuted) and verdict.true_if is not None and verdict.is_meant:
         condition = verdict.true_if[0]
-        if ">" in condition or ((match := _SYMMETRIC.fullmatch(condition)) and match[1] not in _transposed(formula)):
+        symmetric = re.split(", | and ", match[1]) if (match := _SYMMETRIC.fullmatch(condition)) else ()
+        if ">" in condition or (symmetric and _transposed(formula).isdisjoint(symmetric)):
             return "right", [f"Line {source.line} is right if {condition}, and wrong without that."]
     return ("unknown" if verdict is None else _WORDS.get(verdict.kind, "unknown")), []
 
 
-_SYMMETRIC = re.compile(r"(\S+) is symmetric")
+_SYMMETRIC = re.compile(r"(.+) (?:is|are) symmetric")
 
 
 def _transposed(formula: Any) -> set[str]:

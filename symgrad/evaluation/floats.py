@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,17 @@ def wide_tensor(x: Any) -> torch.Tensor:
     """A value as a tensor of float64 or complex128."""
     array = np.asarray(x)
     return torch.tensor(array, dtype=torch.complex128 if array.dtype.kind == "c" else torch.float64)
+
+
+@contextlib.contextmanager
+def wide_by_default() -> Iterator[None]:
+    """A block in which torch makes float64 of what has no dtype of its own: ``torch.arange(3) / 2`` too."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def plain_array(x: torch.Tensor) -> np.ndarray:

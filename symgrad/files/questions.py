@@ -87,7 +87,7 @@ def find(target: Target, options: Options) -> Iterator[Question | Skipped | Answ
         if not target.named:
             yield Skipped(target.file, held)
             return
-        held = (_anyhow(target, text),)
+        held = (_anyhow(target, text, options.names),)
     several = len(held) > 1
     for one in held:
         if one.kind == "formulas":
@@ -103,7 +103,7 @@ def _named(target: Target, text: str) -> Held:
     return Held("function" if target.name in classes else "definitions", target.name)
 
 
-def _anyhow(target: Target, text: str) -> Held:
+def _anyhow(target: Target, text: str, names: Names) -> Held:
     """As what a file is asked that was named, though it holds no question by its syntax."""
     if target.suffix == ".tex":
         return Held("formulas")
@@ -111,8 +111,14 @@ def _anyhow(target: Target, text: str) -> Held:
     if target.suffix != ".py" and tree is None:
         kind: Kind = "formulas" if target.suffix in (".md", ".txt") and "=" in text else "definitions"
         return Held(kind)
-    runs = tree is not None and target.suffix != ".py" and any(isinstance(n, (ast.Expr, ast.For)) for n in tree.body)
+    defines = target.suffix == ".py" and tree is not None and {names.model, names.hand} & bound_names(tree)
+    runs = tree is not None and not defines and any(map(_does_something, tree.body))
     return Held("script" if runs or calls_autograd(text) or target.suffix == ".ipynb" else "definitions")
+
+
+def _does_something(statement: ast.stmt) -> bool:
+    """Whether a statement is run for what it does, and not for what it defines: a loop, a call of `print`."""
+    return isinstance(statement, ast.For) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call))
 
 
 def _formulas(target: Target, text: str) -> Iterator[Question | Skipped | Answer]:

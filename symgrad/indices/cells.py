@@ -15,8 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.indices.printing import text
-from symgrad.indices.terms import EXP, RELU, STEP, Binder, IndexSum
+from symgrad.indices.terms import RELU, STEP, IndexSum
 
 _MOST = 64  # cells of one formula
 _ROWS = 400  # inequalities of one elimination
@@ -85,31 +84,6 @@ def _on_side(body: Any, z: Any, side: int) -> Any:
 def _expanded(body: Any) -> Any:
     """With expanded arguments, so that what is asked of one is found to be known."""
     return body.replace(lambda e: isinstance(e, _SIDES), lambda e: e.func(sp.expand(e.args[0])))
-
-
-def of_unknowns(bodies: Sequence[Any]) -> list[Any]:
-    """Bodies as formulas of real unknowns: one for each entry and each sum.
-
-    >>> from symgrad.indices.terms import tensor
-    >>> i, n = sp.Symbol("i", integer=True), sp.Symbol("n", integer=True, positive=True)
-    >>> of_unknowns([RELU(tensor("x", n)[i])])
-    [x[i]/2 + Abs(x[i])/2]
-    """
-    return [_of_unknowns(body) for body in bodies]
-
-
-def _of_unknowns(body: Any) -> Any:
-    if isinstance(body, (sp.Indexed, sp.Symbol, Binder)):
-        return sp.Symbol(text(body), real=True)
-    args = [_of_unknowns(a) for a in body.args]
-    match body:
-        case RELU():
-            return (args[0] + sp.Abs(args[0])) / 2
-        case STEP():
-            return (1 + sp.sign(args[0])) / 2
-        case EXP():
-            return sp.exp(args[0])
-    return body.func(*args) if args else body
 
 
 def row_of(z: Any) -> Row | None:

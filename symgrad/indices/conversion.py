@@ -21,7 +21,7 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -29,18 +29,45 @@ import sympy as sp
 from flint import fmpq
 
 from symgrad.errors import BadFormula
-from symgrad.indices.normal_functions import apply, exponential, logarithm, matrix, opaque, step
+from symgrad.indices.normal_functions import apply, exponential, logarithm, opaque, step
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Store, as_index, is_index, never_negative
-from symgrad.indices.products import delta, has_positive_terms, indicator, multiply, multiply_all, power, within
-from symgrad.indices.sums import leaf, remake, sum_over
-from symgrad.indices.terms import EXP, Det, Fact, IndexSum, Inverse, LogDet, Within, free_ranges, fresh, rename
+from symgrad.indices.products import (
+    delta,
+    has_positive_terms,
+    indicator,
+    multiply,
+    multiply_all,
+    power,
+    substitute,
+    within,
+)
+from symgrad.indices.sums import leaf, matrix_term, remake, sum_over
+from symgrad.indices.terms import (
+    EXP,
+    Cholesky,
+    Det,
+    Fact,
+    IndexSum,
+    Inverse,
+    LogDet,
+    Within,
+    free_ranges,
+    fresh,
+    rename,
+)
 
 EFFORT = 100_000
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
 
-_KINDS: dict[Any, str] = {Inverse: "inv", Det: "det", LogDet: "logdet"}
+_NEEDS: dict[Any, str] = {
+    Inverse: "is invertible",
+    Cholesky: "is positive definite",
+    Det: "is not singular",
+    LogDet: "is not singular",
+}
+_KINDS: dict[Any, str] = {Inverse: "inv", Cholesky: "chol", Det: "det", LogDet: "logdet"}
 
 
 def make_store(*, facts: Iterable[Fact] = (), effort: int, deep: bool = True) -> Store:
@@ -93,7 +120,7 @@ def _of(store: Store, e: Any) -> Poly:
             _require_at_least_zero(store, size)
             index, body = _bound(store, e.index, size, e.body)
             return sum_over(store, {index: size}, read(store, body))
-        case Inverse() | Det() | LogDet():
+        case Inverse() | Cholesky() | Det() | LogDet():
             return _of_matrix(store, e)
         case sp.KroneckerDelta():
             return delta(store, *(as_index(read(store, a)) for a in e.args[:2]))
@@ -156,9 +183,9 @@ def _of_matrix(store: Store, e: Any) -> Poly:
     size = read(store, e.size)
     (row, body), column = _bound(store, e.bound[0], size, e.body), e.bound[1]
     column, body = _bound(store, column, size, body)
-    _require(store, "is invertible" if isinstance(e, Inverse) else "is not singular", e.func(*e.args), None)
+    _require(store, _NEEDS[type(e)], e.func(*e.args), None)
     ends = (as_index(read(store, i)) for i in e.args[4:])
-    return matrix(store, _KINDS[type(e)], read(store, body), row, column, size, *ends)
+    return matrix_term(store, _KINDS[type(e)], read(store, body), row, column, size, *ends)
 
 
 def _of_function(store: Store, e: Any) -> Poly:
@@ -325,26 +352,33 @@ def _size(e: Any) -> int:
 
 
 # -------------------------------------------------------------------------------------------------------- denominators
-# A last try where two normal forms differ: denominators multiplied away.
+# A last try where two normal forms differ: denominators, and matrices that are inverted, multiplied away.
 
-Steps = tuple[tuple[Poly, Poly, Atom, int], ...]  # what was multiplied, what it gave, by which power of what
-_ROUNDS = 6
+Steps = tuple[tuple[str, Any, Any], ...]  # by which rule, what it was, and what it is then
+_ROUNDS, _MATRICES = 6, 3  # how often a denominator, and a matrix, are tried
 
 
-def cleared(store: Store, z: Poly) -> Steps | None:
-    """The multiplications, by denominators that stand outside all sums, after which ``z`` is seen to be 0; or None."""
-    steps: list[tuple[Poly, Poly, Atom, int]] = []
-    for _ in range(_ROUNDS):
-        if not z.terms:
-            return tuple(steps)
-        factors = _denominators(z)
-        if not factors:
-            return None
-        for a, e in factors.items():
-            w = multiply(store, z, store.single(a, e))
-            steps.append((z, w, a, e))
-            z = w
-    return tuple(steps) if not z.terms else None
+def cleared(store: Store, z: Poly, rounds: int = _ROUNDS, matrices: int = _MATRICES) -> Steps | None:
+    """The multiplications, by denominators that stand outside all sums and by matrices that are inverted, after which
+    ``z`` is seen to be 0; or None."""
+    if not z.terms:
+        return ()
+    steps: list[tuple[str, Any, Any]] = []
+    for a, e in _denominators(z).items():
+        w = multiply(store, z, store.single(a, e))
+        divided = write(store, w) / write(store, store.single(a, e))
+        steps.append(("multiply by what is not zero", write(store, z), divided))
+        z = w
+    if steps:
+        more = cleared(store, z, rounds - 1, matrices) if rounds > 1 else None
+        return None if more is None else (*steps, *more)
+    inverses = {(a.data[0], end): (a, end, index) for a, end, index in _inverses(store, z)} if matrices else {}
+    for a, end, index in sorted(inverses.values(), key=lambda x: -len(x[0].data[0].terms)):  # of a sum first
+        w, undone = _multiplied(store, z, a, end, index)
+        more = cleared(store, w, rounds, matrices - 1)
+        if more is not None:
+            return ("multiply by a matrix that is invertible", write(store, z), undone), *more
+    return None
 
 
 def _denominators(z: Poly) -> dict[Atom, int]:
@@ -356,4 +390,27 @@ def _denominators(z: Poly) -> dict[Atom, int]:
     return worst
 
 
-# --------------------------------------------------------------------------------------------------------- normal form
+def _inverses(store: Store, z: Poly) -> Iterator[tuple[Atom, int, Name]]:
+    """Inverses that stand at a free index, and at which of their two ends."""
+    for m in z.terms:
+        atoms = [a for a, _ in m.powers]
+        while atoms:
+            a = atoms.pop()
+            if a.kind == "sum":
+                atoms += [b for b, _ in a.data[1].powers]
+            elif a.kind == "inv":
+                _, _, size, *ends = a.data
+                free = (i in store.free_names and store.ranges.get(i) is size for i in ends if not isinstance(i, Poly))
+                yield from ((a, k, ends[k]) for k, is_free in enumerate(free) if is_free)
+
+
+def _multiplied(store: Store, z: Poly, inverse: Atom, end: int, index: Name) -> tuple[Poly, Any]:
+    """The product of the matrix, along a free index, with ``z``; and of the inverse with that, which is ``z`` again."""
+    body, first, size, *_ = inverse.data
+    r = store.fresh(size)
+    store.ranges[r] = size
+    at = {first: index, first + 1: r} if end == 0 else {first: r, first + 1: index}
+    w = sum_over(store, {r: size}, multiply(store, substitute(store, body, at), substitute(store, z, {index: r})))
+    ends = (index, r) if end == 0 else (r, index)
+    back = write(store, store.single(store.atom("inv", body, first, size, *ends)))
+    return w, IndexSum(back * write(store, substitute(store, w, {index: r})), named(r), write(store, size))

@@ -44,14 +44,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """``before`` equals ``after`` by a rule, wherever both are defined; ``sizes`` says where open indices run, and of a
-    case ``under`` is what is positive in it."""
+    """``before`` equals ``after`` by a rule, wherever both are defined; ``sizes`` says where open indices run."""
 
     rule: str
     before: Any
     after: Any
     sizes: tuple[tuple[Any, Any], ...] = ()
-    under: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
         return f"{text(self.before)} = {text(self.after)}  ({self.rule})"
@@ -170,9 +168,7 @@ def _attempt(
         for u in uses:
             sizes = ((named(i), write(store, store.ranges[i])) for i in u.open_names if i in store.ranges)
             links.append(Link(u.rule, write(store, u.before, u.bound), write(store, u.after), tuple(sizes)))
-    for z, w, factor, e in steps:
-        divided = write(store, w) / write(store, store.single(factor, e))
-        links.append(Link("multiply by what is not zero", write(store, z), divided))
+    links += [Link(*step) for step in steps]
     links.append(Link(_SAME, b, write(store, q)))
     conditions = dict.fromkeys((*positive.values(), *(Condition(*said) for said in store.conditions)))
     return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in store.used))
@@ -186,14 +182,14 @@ def _by_cells(a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int) 
         proof = _attempt(left, right, sizes, facts, effort)
         if proof is None:
             return None
-        told.append((proof, cell.positive))
+        told.append(proof)
     if not told:
         return None
     runs = tuple(sizes.items())
-    cases = (Link(_CASE, p.left, p.right, runs, positive) for p, positive in told)
+    cases = (Link(_CASE, p.left, p.right, runs) for p in told)
     links = (Link(_CASES, a, b, runs), *cases, Link(_SAME, b, b, runs))
-    conditions = dict.fromkeys(c for p, _ in told for c in p.conditions)
-    return IndexProof(a, b, links, tuple(conditions), tuple(dict.fromkeys(f for p, _ in told for f in p.facts)))
+    conditions = dict.fromkeys(c for p in told for c in p.conditions)
+    return IndexProof(a, b, links, tuple(conditions), tuple(dict.fromkeys(f for p in told for f in p.facts)))
 
 
 def _under_logarithms(store: Store, a: Any, b: Any, facts: tuple[Fact, ...]) -> Iterator[tuple[Positive, Condition]]:

@@ -20,7 +20,7 @@ from flint import acb, arb
 
 from symgrad.errors import BadFormula
 from symgrad.evaluation.balls import ball_of
-from symgrad.indices.terms import EXP, RELU, STEP, Array, Binder, Det, IndexSum, LogDet, Within
+from symgrad.indices.terms import EXP, RELU, STEP, Array, Binder, Cholesky, Det, IndexSum, LogDet, Within
 from symgrad.ops.row import X
 from symgrad.ops.scalars import OPS
 
@@ -280,6 +280,9 @@ class _Evaluation:
                 log = self._function(sp.log)
                 return lambda at: log(abs(determinant(at)))
         i, j = (self.integer(x) for x in e.entry)
+        if isinstance(e, Cholesky):
+            factor = self._remembered(whole, lambda at: _cholesky(rows(at)))
+            return lambda at: factor(at)[i(at)][j(at)]
 
         def entry(at: At) -> Any:
             p, q = j(at), i(at)
@@ -298,6 +301,17 @@ _COMPARISONS: dict[Any, tuple[Any, Any]] = {  # that it holds, and that it does 
     sp.Eq: (eq, ne),
     sp.Ne: (ne, eq),
 }
+
+
+def _cholesky(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """The triangle whose product with its transpose is the matrix; NaN where a pivot is not certainly positive."""
+    n = len(rows)
+    out = [[arb(0)] * n for _ in range(n)]
+    for j, column in enumerate(zip(*rows, strict=True)):
+        for i in range(j, n):
+            rest = column[i] - reduce(add, (out[i][k] * out[j][k] for k in range(j)), arb(0))
+            out[i][j] = rest / out[j][j] if i > j else arb(rest).sqrt() if arb(rest) > 0 else arb("nan")
+    return out
 
 
 def _determinant(rows: Sequence[Sequence[Any]]) -> Any:

@@ -149,6 +149,10 @@ def matrix(store: Store, kind: str, body: Poly, row: Name, column: Name, size: P
     """An entry of an inverse, or a determinant, of the matrix with this entry at the open indices (row, column)."""
     if kind == "inv" and (simple := _simple_inverse(store, body, row, column, size, *ends)) is not None:
         return simple
+    if kind == "chol":
+        first = max(body.height, size.height)
+        body = substitute(store, body, {row: first, column: first + 1})
+        return store.single(store.atom(kind, body, first, size, *ends))
     if not body.terms:
         if kind == "det":
             return store.zero

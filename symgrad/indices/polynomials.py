@@ -55,6 +55,7 @@ class Atom:
     nonneg   (polynomial,)                  1 where the polynomial is at least 0, else 0
     sum      (sizes, monomial, first)       a sum over the indices first, first + 1, ...
     inv      (polynomial, first, size, i, j) an entry of the inverse of the matrix with entries at (first, first + 1)
+    chol     (polynomial, first, size, i, j) an entry of the matrix's Cholesky factor
     det      (polynomial, first, size)      a determinant
     logdet   (polynomial, first, size)      the logarithm of its absolute value
     ======== ============================== =================================================================
@@ -77,7 +78,7 @@ class Atom:
             sizes, _, first = data
             free -= set(range(first, first + len(sizes)))
             height = max(height, first + len(sizes))
-        if kind in ("inv", "det", "logdet"):
+        if kind in ("inv", "chol", "det", "logdet"):
             first = data[1]
             free -= {first, first + 1}
             height = max(height, first + 2)

@@ -22,7 +22,7 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.str import StrPrinter
 
-from symgrad.indices.terms import EXP, RELU, STEP, Binder, IndexSum, Inverse, Within, rename
+from symgrad.indices.terms import EXP, RELU, STEP, Binder, IndexSum, MatrixEntry, Within, rename
 
 _LETTERS = "ijklpqrst"
 
@@ -129,6 +129,9 @@ class _Text(StrPrinter):
     def _print_Inverse(self, e: Any) -> str:
         return f"inv({self._matrix(e)})[{','.join(map(self._print, e.entry))}]"
 
+    def _print_Cholesky(self, e: Any) -> str:
+        return f"cholesky({self._matrix(e)})[{','.join(map(self._print, e.entry))}]"
+
     def _print_Det(self, e: Any) -> str:
         return f"det({self._matrix(e)})"
 
@@ -227,6 +230,10 @@ class _Latex(LatexPrinter):
         written = f"{base}^{{-1}}_{{{','.join(map(self._print, e.entry))}}}"
         return f"\\left({written}\\right)^{{{exp}}}" if exp else written
 
+    def _print_Cholesky(self, e: Any, exp: Any = None) -> str:
+        written = f"\\operatorname{{chol}}\\left({self._matrix(e)}\\right)_{{{','.join(map(self._print, e.entry))}}}"
+        return f"\\left({written}\\right)^{{{exp}}}" if exp else written
+
     def _print_Det(self, e: Any, exp: Any = None) -> str:
         return f"\\det{f'^{{{exp}}}' if exp else ''} {self._matrix(e)}"
 
@@ -264,7 +271,7 @@ def _shifted(e: Any, first: int, seen: dict[Any, Any]) -> Any:
             case sp.Indexed():
                 base: Any = e.base
                 new = base[tuple(_shifted(i, first, seen) + first for i in e.indices)]
-            case Inverse():
+            case MatrixEntry():
                 ends = (_shifted(i, first, seen) + first for i in e.entry)
                 new = e.func(_shifted(e.body, first, seen), *e.args[1:4], *ends)
             case Binder():

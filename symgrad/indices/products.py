@@ -98,6 +98,8 @@ def _product(store: Store, mono: Mono) -> Poly:
     for a in powers:
         if a.kind == "delta" and (contracted := _contract(store, a, powers)) is not None:
             return contracted
+        elif a.kind == "chol" and (in_triangle := _in_triangle(store, a, powers)) is not None:
+            return in_triangle
     for rule in (_cancel, _split):
         if (found := rule(store, powers)) is not None:
             return store.scale(found, number)
@@ -115,6 +117,23 @@ def _contract(store: Store, delta: Atom, powers: Powers) -> Poly | None:
     result = multiply(store, store.single(delta), moved)
     store.note("a sum of which one term is left", store.poly({store.mono(powers): fmpq(1)}), result)
     return result
+
+
+def _in_triangle(store: Store, factor: Atom, powers: Powers) -> Poly | None:
+    """L[i, j] [i >= j] = L[i, j] and L[i, j] [j >= i] = L[i, i] delta(i, j), for a lower triangle L."""
+    i, j = (as_poly(store, end) for end in factor.data[3:])
+    above = store.subtract(j, i)
+    for a in powers:
+        if a.kind != "nonneg" or powers[factor] < 1:
+            continue
+        rest = product(store, {b: f for b, f in powers.items() if b is not a})
+        if a.data[0] is store.scale(above, fmpq(-1)):
+            return rest
+        if a.data[0] is above:
+            return multiply(store, delta(store, as_index(i), as_index(j)), rest)
+        if store.subtract(above, a.data[0]).number == 1:
+            return store.zero
+    return None
 
 
 def solve(store: Store, delta: Atom, names: Any) -> tuple[Name, Poly] | None:
@@ -318,6 +337,8 @@ def _is_positive(store: Store, a: Atom) -> bool:
             return isinstance(name, sp.Symbol) and (bool(name.is_positive) or _is_declared(store, name.name))
         case "leaf":
             return _is_declared(store, a.data[0])
+        case "chol":
+            return a.data[3] is a.data[4]  # on the diagonal
         case "sum":
             return has_positive_terms(store, a.data[1]) and not any(_may_be_empty(store, size) for size in a.data[0])
         case "base":

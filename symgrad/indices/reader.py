@@ -31,7 +31,20 @@ import sympy as sp
 from symgrad.indices.named_axes import Affine, Condition, Decoded, decode, decode_values, flat_positions
 from symgrad.indices.run_merging import Family
 from symgrad.indices.sizes import Numbers, Sizes, Unread, size_symbol
-from symgrad.indices.terms import STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, opaque, rename, tensor
+from symgrad.indices.terms import (
+    STEP,
+    Array,
+    Cholesky,
+    Det,
+    IndexSum,
+    Inverse,
+    LogDet,
+    Within,
+    fresh,
+    opaque,
+    rename,
+    tensor,
+)
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program.program import Program, Step, interpret
 from symgrad.progress import look_at_the_clock
@@ -173,7 +186,7 @@ class _Reading:
             case "add" | "sub" | "mul" | "div" | "neg" | "powi" | "pow":
                 bodies, axes = aligned(args)
                 return Value(_arithmetic(step.op, bodies, family.params[0]), axes)
-            case "inverse" | "solve" | "det" | "logabsdet":
+            case "inverse" | "solve" | "det" | "logabsdet" | "cholesky":
                 return self.linear_algebra(step.op, args)
         if step.op not in OPS or OPS[step.op].branches:
             raise Unread(f"{step.op} has no reading in index notation.")
@@ -335,8 +348,11 @@ class _Reading:
         if op in ("det", "logabsdet"):
             return Value((Det if op == "det" else LogDet)(a.body, r.index, c.index, r.size), (batch,))
         i, j = replace(r, index=fresh("i"), loose=False), replace(c, index=fresh("j"), loose=False)
-        inverse = Value(Inverse(a.body, r.index, c.index, r.size, i.index, j.index), (batch, (i,), (j,)))
-        return inverse if op == "inverse" else self.matmul(inverse, args[1])
+        head, body = Inverse, a.body
+        if op == "cholesky":  # of the symmetric part
+            head, body = Cholesky, (body + rename(body, {r.index: c.index, c.index: r.index})) / 2
+        made = Value(head(body, r.index, c.index, r.size, i.index, j.index), (batch, (i,), (j,)))
+        return self.matmul(made, args[1]) if op == "solve" else made
 
 
 # ------------------------------------------------------------------------------------------------ parts

@@ -133,6 +133,10 @@ def _signature(store: Store, part: Any, colours: Colours) -> bytes:
         p = part.data[0]
         both = (signature(store, p, colours), signature(store, store.scale(p, fmpq(-1)), colours))
         return key_of((part.kind, *sorted(both)))
+    if part.kind == "chol":
+        p, first, size, *ends = part.data
+        body = signature(store, p, {**colours, first: b"r", first + 1: b"r"})  # it is symmetric
+        return key_of((part.kind, body, signature(store, size, colours), *(signature(store, i, colours) for i in ends)))
     if part.kind in ("inv", "det", "logdet"):  # and so may the orientation of a matrix
         p, first, size, *ends = part.data
         sides = [(b"r", b"c"), (b"c", b"r")]
@@ -166,7 +170,7 @@ def trail(store: Store, part: Any, hidden: frozenset[Name] = frozenset()) -> tup
         case Atom() if part.kind == "sum":
             sizes, mono, first = part.data
             return trail(store, mono, hidden | set(range(first, first + len(sizes))))
-        case Atom() if part.kind in ("inv", "det", "logdet"):
+        case Atom() if part.kind in ("inv", "chol", "det", "logdet"):
             body, first, *rest = part.data
             return (trail(store, body, hidden | {first, first + 1}), *(trail(store, d, hidden) for d in rest))
         case Atom():

@@ -63,20 +63,29 @@ class Sizes:
         literals: bool = False,
         least: int = 3,
         rank: int = 0,
+        order: Sequence[str] = (),
     ) -> Sizes:
         """Three runs over different primes that are at least ``least``; and where tensors have ``rank`` axes, and these
         are few, one over large ones, for code that goes another way from some size on.  One run, where every size is
-        fixed."""
+        fixed.  Where the sizes have an ``order``, they grow in it in each run.
+
+        >>> Sizes.of(("n", "k"), order=("k", "n")).runs
+        ({'n': 7, 'k': 3}, {'n': 11, 'k': 5}, {'n': 13, 'k': 7})
+        """
         fixed = fixed or {}
-        free = [n for n in names if n not in fixed]
-        primes = [p for p in _PRIMES if p >= least][: max(3, len(free))]
+        free = [n for n in order or names if n not in fixed]
+        primes = [p for p in _PRIMES if p >= least]
         count = 3 if free else 1
-        runs = [
-            {n: fixed[n] if n in fixed else primes[(free.index(n) + r) % len(primes)] for n in names}
-            for r in range(count)
-        ]
+        if order and 2 * len(free) + 1 <= len(primes):
+            place = lambda k, r: 2 * k + r  # noqa: E731
+        else:
+            primes = primes[: max(3, len(free))]
+            place = lambda k, r: (k + r) % len(primes)  # noqa: E731
+        runs = [{n: fixed[n] if n in fixed else primes[place(free.index(n), r)] for n in names} for r in range(count)]
         if free and len(free) <= len(_LARGE.get(rank, ())):
-            runs.append({n: fixed[n] if n in fixed else _LARGE[rank][free.index(n)] for n in names})
+            large = _LARGE[rank][: len(free)]
+            large = tuple(sorted(large)) if order else large
+            runs.append({n: fixed[n] if n in fixed else large[free.index(n)] for n in names})
         runs = tuple(runs)
         return cls(tuple(names), runs, literals)
 

@@ -9,6 +9,7 @@ What is left after a rule is a sum again: `_total`, its rules and `_label` call 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -68,6 +69,7 @@ def _total(store: Store, bound: Bound, powers: Powers, c: Any) -> Poly:
         ("a sum of equal terms", _counted),
         ("a property that was assumed", _with_facts),
         ("a matrix times its inverse", _with_inverses),
+        ("a triangle times its transpose", _with_triangles),
         ("a factor cancelled in a fraction", _without_denominators),
     ):
         found = step(store, bound, powers)
@@ -273,6 +275,44 @@ def _with_inverses(store: Store, bound: Bound, powers: Powers) -> Poly | None:
     return None
 
 
+def _with_triangles(store: Store, bound: Bound, powers: Powers) -> Poly | None:
+    """Sum over k of L[i, k] L[j, k] = A[i, j] for the Cholesky factor L of A; of inv(L)[k, i] inv(L)[k, j], inv(A)."""
+    found = [(a, place) for a, e in powers.items() if e in (1, 2) and (place := _triangle(a)) is not None]
+    for (a, mine), (b, theirs) in itertools.combinations_with_replacement(found, 2):
+        (factor, inverted, *ends), (other, same, *others) = mine, theirs
+        k, i, j = (ends[0], ends[1], others[1]) if inverted else (ends[1], ends[0], others[0])
+        end = 0 if inverted else 1
+        used = {a: 1, b: 1} if a is not b else {a: 2}
+        alone = all(k not in x.free for x in powers if x not in used) and not any(k in s.free for s in bound.values())
+        if (factor, inverted) != (other, same) or others[end] is not k or isinstance(k, Poly) or k in (i, j):
+            continue
+        body, first, size = factor
+        if not alone or bound.get(k) is not size or any(powers[x] != e for x, e in used.items()):
+            continue
+        r, c = store.fresh(size), store.fresh(size)
+        if inverted:
+            one = matrix_term(store, "inv", substitute(store, body, {first: r, first + 1: c}), r, c, size, i, j)
+        else:
+            one = substitute(store, body, {first: i, first + 1: j})
+        rest = product(store, {x: e for x, e in powers.items() if x not in used})
+        return sum_over(store, {x: s for x, s in bound.items() if x != k}, multiply(store, one, rest))
+    return None
+
+
+def _triangle(a: Atom) -> tuple[Any, bool, Any, Any] | None:
+    """The matrix whose Cholesky factor an atom is, or inverts; whether it does; and the row and column in it."""
+    if a.kind == "chol":
+        return a.data[:3], False, *a.data[3:]
+    only = a.data[0].only if a.kind == "inv" else None
+    if only is None or only[1] != 1 or len(only[0].powers) != 1 or only[0].powers[0][1] != 1:
+        return None
+    factor = only[0].powers[0][0]
+    _, first, _, i, j = a.data
+    if factor.kind != "chol" or set(factor.data[3:]) != {first, first + 1}:
+        return None
+    return factor.data[:3], True, *((i, j) if factor.data[3] == first else (j, i))
+
+
 def _against(store: Store, inv: Atom, powers: Powers, bound: Bound, b: Name, side: int) -> Any:
     """Where the matrix's leading term stands at b and k: k, the other factors, the other terms, the coefficient."""
     body, first, *_ = inv.data
@@ -357,6 +397,65 @@ def _without_denominators(store: Store, bound: Bound, powers: Powers) -> Poly | 
     return None
 
 
+# ------------------------------------------------------------------------------------------------------------- matrices
+
+
+def matrix_term(store: Store, kind: str, body: Poly, row: Name, column: Name, size: Poly, *ends: Any) -> Poly:
+    """An entry of an inverse, or a determinant, of the matrix with this entry at the open indices (row, column); of a
+    product of square matrices in those of its factors."""
+    parts = None if kind == "chol" else _as_product(store, body, row, column, size)
+    if parts is None:
+        return matrix(store, kind, body, row, column, size, *ends)
+    left, right, k = parts
+    if kind == "inv":
+        i, j = ends
+        middle = store.fresh(size)
+        store.ranges[middle] = size
+        first = matrix_term(store, kind, right, k, column, size, i, middle)
+        found = sum_over(
+            store, {middle: size}, multiply(store, first, matrix_term(store, kind, left, row, k, size, middle, j))
+        )
+    else:
+        sides = (matrix_term(store, kind, left, row, k, size), matrix_term(store, kind, right, k, column, size))
+        found = multiply(store, *sides) if kind == "det" else store.add(sides)
+    store.note("a product of square matrices", matrix(store, kind, body, row, column, size, *ends), found)
+    return found
+
+
+def _as_product(store: Store, body: Poly, row: Name, column: Name, size: Poly) -> tuple[Poly, Poly, Name] | None:
+    """The matrix as a product over an index that runs as far as its own two: the entries of both factors, and it."""
+    if body.only is None:
+        return None
+    mono, c = body.only
+    bound, powers, sign_ = _open(store, {row: size, column: size}, dict(mono.powers))
+    inner = {i: s for i, s in bound.items() if i not in (row, column)}
+    for k in [i for i, s in inner.items() if s is size]:
+        sides: dict[Name, Poly] = {row: store.constant(c * sign_), column: store.one}
+        rest = {i: s for i, s in inner.items() if i != k}
+        if any({k, row, column} & s.free for s in rest.values()):
+            continue
+        parts = [part for inside, factors in _components(rest, powers) for part in _split_up(inside, factors)]
+        for inside, factors in parts:
+            free = frozenset().union(*(a.free for a in factors))
+            if free >= {row, column}:
+                break
+            side = column if column in free else row
+            sides[side] = multiply(store, sides[side], sum_over(store, inside, product(store, factors)))
+        else:
+            left, right = sides.values()
+            if left.free >= {row, k} and right.free >= {column, k}:
+                return left, right, k
+    return None
+
+
+def _split_up(inside: Bound, factors: Powers) -> Iterator[tuple[Bound, Powers]]:
+    """A component as it is; factors that share no bound index one by one."""
+    if inside:
+        yield inside, factors
+    else:
+        yield from (({}, {a: e}) for a, e in factors.items())
+
+
 # ----------------------------------------------------------------------------------------------------- atoms made again
 
 
@@ -391,7 +490,7 @@ def remake(store: Store, a: Atom, mapping: Mapping[Name, Any]) -> Poly:
             r, c = store.fresh(size), store.fresh(size)
             body = substitute(store, body, {first: r, first + 1: c} | dict(mapping))
             ends = [_index(store, i, mapping) for i in ends]
-            return matrix(store, a.kind, body, r, c, new(size), *ends)
+            return matrix_term(store, a.kind, body, r, c, new(size), *ends)
 
 
 def _index(store: Store, i: Any, mapping: Mapping[Name, Any]) -> Any:

@@ -328,7 +328,7 @@ class Array:
 
 
 # ------------------------------------------------------------------------------------------------------------ matrices
-# Inverse, determinant and its logarithm, as index terms: binders over the two indices of a square matrix.
+# Inverse, Cholesky factor, determinant and its logarithm, as index terms: binders over two indices of a square matrix.
 #
 # The matrix is given by its entry: ``Inverse(body, row, column, size, i, j)`` is the entry (i, j) of the inverse of the
 # matrix whose entry at (row, column) is ``body``.  Its determinant must not be zero there; `LogDet` is log |det|.
@@ -342,12 +342,20 @@ class _Matrix(Binder):
         return self.args[3]
 
 
-class Inverse(_Matrix):
-    """Entry (i, j) of the inverse of a square matrix."""
+class MatrixEntry(_Matrix):
+    """Entry (i, j) of a matrix that is made of a square one."""
 
     @property
     def entry(self) -> tuple[Any, Any]:
         return self.args[4], self.args[5]
+
+
+class Inverse(MatrixEntry):
+    """Entry (i, j) of the inverse of a square matrix."""
+
+
+class Cholesky(MatrixEntry):
+    """Entry (i, j) of the lower triangle L with a positive diagonal for which L L' is a symmetric matrix."""
 
 
 class Det(_Matrix):
@@ -390,7 +398,7 @@ def _places(e: Any) -> Iterator[tuple[Any, Any, frozenset[Any]]]:
                 yield from ((i, s, bound) for i, s in zip(part.indices, base.shape or (), strict=False))
                 waiting += [(i, bound) for i in part.indices]
             case Binder():
-                if isinstance(part, Inverse):
+                if isinstance(part, MatrixEntry):
                     yield from ((i, part.size, bound) for i in part.entry)
                 waiting.append((part.body, bound | set(part.bound)))
                 waiting += [(a, bound) for a in part.outside]

@@ -18,7 +18,21 @@ from symgrad.evaluation.torch_printer import torch_name
 from symgrad.indices.named_axes import LETTERS, MARKS, Layouts, Lines, Part, common, halves, summed, union, unspelled
 from symgrad.indices.signatures import Order
 from symgrad.indices.stable_forms import LogSumExp, Sigmoid, Softmax, Softplus, stable
-from symgrad.indices.terms import EXP, RELU, STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, rename
+from symgrad.indices.terms import (
+    EXP,
+    RELU,
+    STEP,
+    Array,
+    Cholesky,
+    Det,
+    IndexSum,
+    Inverse,
+    LogDet,
+    MatrixEntry,
+    Within,
+    fresh,
+    rename,
+)
 from symgrad.ops.scalars import OPS, by_head
 
 _KERNELS: dict[Any, str] = {
@@ -31,6 +45,7 @@ _KERNELS: dict[Any, str] = {
 }
 _MATRICES: dict[Any, str] = {
     Inverse: "torch.linalg.inv({0})",
+    Cholesky: "torch.linalg.cholesky({0})",
     Det: "torch.linalg.det({0})",
     LogDet: "torch.linalg.slogdet({0}).logabsdet",
 }
@@ -108,7 +123,7 @@ class _Lowering(Layouts):
                 return self.index_sum(e)
             case LogSumExp() | Softmax():
                 return self.exponentials(e)
-            case Inverse() | Det() | LogDet():
+            case Inverse() | Cholesky() | Det() | LogDet():
                 return self.matrix(e)
             case sp.Max() | sp.Min():
                 kernel = "torch.maximum" if isinstance(e, sp.Max) else "torch.minimum"
@@ -385,4 +400,4 @@ class _Lowering(Layouts):
             shape = ", ".join(self.scalar(self.size_of[a]) for a in (*left, *e.bound))
             whole = self.line(f"{{0}}.expand(({shape},))", whole)
         name = self.line(_MATRICES[type(e)], whole)
-        return self.taken(Part(name, left), (e.size,) * 2, e.entry) if isinstance(e, Inverse) else Part(name, left)
+        return self.taken(Part(name, left), (e.size,) * 2, e.entry) if isinstance(e, MatrixEntry) else Part(name, left)

@@ -60,9 +60,12 @@ def parse_assuming(texts: Any, names: Sequence[str], ranks: Mapping[str, int]) -
         )
     facts: list[Fact] = []
     bounds: dict[str, Bounds] = {}
-    for text in _AND.split(texts) if isinstance(texts, str) else tuple(texts):
+    parts: list[str] = []
+    for text in [texts] if isinstance(texts, str) else texts:
         if not isinstance(text, str):
             raise BadInput(f"assuming holds {text!r}.", instead='Write each constraint as text: "sum(y) = 1".')
+        parts += _AND.split(text)
+    for text in parts:
         found = _parsed(text, names, ranks)
         if isinstance(found, tuple):
             name, (low, high) = found

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from symgrad.lifting.formulas import Formula
 from symgrad.lifting.scripts.sides import Side
-from symgrad.lifting.tracing.named_numbers import WithNumbers, named_numbers
+from symgrad.lifting.tracing.custom_sides import CustomSide
+from symgrad.lifting.tracing.named_numbers import WithNumbers, may_move, named_numbers
 from symgrad.problem.question import Problem
 
 __all__ = ["numbers_of", "with_numbers"]
@@ -17,7 +19,9 @@ def numbers_of(problem: Problem) -> dict[str, float]:
     if isinstance(problem.model, Side):
         return problem.model.execution.numbers
     model, hand = named_numbers(problem.model), named_numbers(problem.hand)
-    return {n: v for n, v in {**model, **hand}.items() if model.get(n, v) == hand.get(n, v)}
+    found = {n: v for n, v in {**model, **hand}.items() if model.get(n, v) == hand.get(n, v)}
+    passed = problem.model.runs.numbers if isinstance(problem.model, CustomSide) else {}
+    return {**found, **{n: v for n, v in passed.items() if may_move(v)}}
 
 
 def with_numbers(problem: Problem, numbers: Mapping[str, float]) -> Problem:
@@ -29,6 +33,10 @@ def with_numbers(problem: Problem, numbers: Mapping[str, float]) -> Problem:
             "hand": replace(problem.hand, execution=execution),
         }
         return replace(problem, first=None, **sides)
-    return replace(
-        problem, model=WithNumbers(problem.model, numbers), hand=WithNumbers(problem.hand, numbers), first=None
-    )
+    model, hand = _with_passed(problem.model, numbers), _with_passed(problem.hand, numbers)
+    return replace(problem, model=WithNumbers(model, numbers), hand=WithNumbers(hand, numbers), first=None)
+
+
+def _with_passed(formula: Formula, numbers: Mapping[str, float]) -> Formula:
+    """A side of a function with other numbers among the arguments that are passed on as they are."""
+    return replace(formula, runs=formula.runs.with_numbers(numbers)) if isinstance(formula, CustomSide) else formula

@@ -16,6 +16,7 @@ from symgrad.problem.constraints import settle
 from symgrad.typing import Bounds
 
 _BITS = 12  # of an ordinary point
+_FURTHEST = 16.0  # how much further than the others an entry goes on its own rays
 _REJECTED = 8  # draws for each point, where conditions may refuse one
 _NICE = (1.0, 2.0, 0.5, -1.0, 3.0, -2.0, 0.25, 1.5, -0.5, 4.0, 0.75, 5.0, -3.0, 0.125, 10.0)
 
@@ -160,6 +161,25 @@ def mirrored(inputs: Inputs, seed: int, most: int = 16) -> Iterator[dict[str, An
         settled = inputs.settled(point)
         if settled is not None:
             yield settled
+
+
+def directions(inputs: Inputs, count: int, seed: int, most: tuple[str, int] | None = None) -> Iterator[dict[str, Any]]:
+    """Ways away from the point, each followed by its opposite; an entry (input and place) that moves ``most`` goes
+    further than all others."""
+    rng = np.random.default_rng((seed, 2))
+    bound = {fact.name for fact in inputs.facts}
+    for _ in range(count // 2):
+        way = {n: rng.standard_normal(np.shape(inputs.point[n])) for n in inputs.free if n not in bound}
+        if most is not None and most[0] in way and most[1] < way[most[0]].size:
+            way[most[0]].reshape(-1)[most[1]] = _FURTHEST
+        yield way
+        yield {n: -d for n, d in way.items()}
+
+
+def beside(inputs: Inputs, way: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, Any]:
+    """A point close to the user's own in a direction."""
+    step = {n: 1e-3 if dtypes.get(n) in ("float32", "float16", "bfloat16") else 1e-7 for n in way}
+    return {**inputs.point, **{n: np.asarray(inputs.point[n]) + step[n] * d for n, d in way.items()}}
 
 
 def toward(inputs: Inputs, point: Mapping[str, Any], share: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ object of the user's already has (a module's parameters), or the one that is wri
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
+from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.indices.sizes import size_symbol
 from symgrad.lifting.formulas import Formula, Several, Symbolic
@@ -96,29 +97,40 @@ def _is_entrywise(program: Program, inputs: Mapping[str, int]) -> bool:
 
 Shape = tuple[Any, ...]  # numbers, names of sizes, and expressions in them
 _LEAST = (2, 5, 9, 16)  # where the sizes begin: a window needs three, a loop over whole blocks a multiple
+_ORDERED = 3  # sizes of which every order is tried
 _ENTRY = re.compile(r"\s*(?:(\d+)\s*\*\s*)?([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
+_TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+)\s*\*\s*)?([^\W\d]\w*|\d+)\s*")
 
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """The inputs' shapes, of numbers and names; the names in the order in which they were met; those with one value.
+    """The inputs' shapes, of numbers, names and sums of names; the names in the order in which they were met; those
+    with one value.
 
-    A shape that was found rather than declared may hold an expression in the sizes: that of an output is ``n - 1``.
+    ``order`` names the sizes from the smallest on, where the code runs, or has a value, in one such order alone: a
+    window is no longer than what it moves over.
     """
 
     of: Mapping[str, Shape]
     names: tuple[str, ...]
     fixed: Mapping[str, int]
     least: int = 2
+    order: tuple[str, ...] = ()
 
     @property
     def free(self) -> tuple[str, ...]:
         """The sizes that can be varied."""
         return tuple(n for n in self.names if n not in self.fixed)
 
+    @property
+    def growing(self) -> tuple[str, ...]:
+        """The sizes that can be varied, in an order in which they may grow."""
+        return tuple(n for n in self.order or self.names if n not in self.fixed)
+
     def own(self) -> dict[str, int]:
         """The sizes at which everything is looked at first: ``least`` and those that follow, and the fixed ones."""
-        return {**{n: k + self.least for k, n in enumerate(self.free)}, **self.fixed}
+        place = {n: k for k, n in enumerate(self.growing)}
+        return {**{n: place[n] + self.least for n in self.free}, **self.fixed}
 
     def at(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """The shapes in numbers.
@@ -126,11 +138,17 @@ class Shapes:
         >>> shapes, _ = named_shapes({"U": ("m", "d"), "x": ("d",)}, {})
         >>> shapes.own(), shapes.at(shapes.own())
         ({'m': 2, 'd': 3}, {'U': (2, 3), 'x': (3,)})
+
+        Raises `BadInput` where a length would be negative.
         """
         lengths: dict[Any, Any] = {size_symbol(n): sp.Integer(v) for n, v in sizes.items()}
 
         def length(n: Any) -> int:
-            return sizes[n] if isinstance(n, str) else int(sp.sympify(n).xreplace(lengths))
+            found = sizes[n] if isinstance(n, str) else int(sp.sympify(n).xreplace(lengths))
+            if found < 0:
+                told = ", ".join(f"{name} = {value}" for name, value in sizes.items())
+                raise BadInput(f"an axis of length {n} is none at {told}.")
+            return found
 
         return {name: tuple(map(length, shape)) for name, shape in self.of.items()}
 
@@ -188,19 +206,23 @@ def at_smallest_sizes(
     own: Mapping[str, Any],
     ask: Callable[[Mapping[str, Any] | None], Any],
 ) -> tuple[Shapes | None, Any]:
-    """What ``ask`` makes of ``at`` with numbers for the named sizes: the smallest at which the code runs.
+    """What ``ask`` makes of ``at`` with numbers for the named sizes: the smallest at which it has a value.
 
+    Where it has none with the sizes in the order in which they were met, they are put in others: a window that is
+    longer than what it moves over has no place, and ``X.T @ X`` no inverse where X has more columns than rows.
     Raises what the code raises where it runs at none of them.
     """
     if shapes is None:
         return None, ask(at)
     first: SymgradError | None = None
-    for least in _LEAST if shapes.free else _LEAST[:1]:
-        here = replace(shapes, least=least)
-        numbers = {n: own.get(n, shape) for n, shape in here.at(here.own()).items()}
+    free = shapes.free
+    orders = [*itertools.permutations(free)] if len(free) <= _ORDERED else [free, free[::-1]]
+    for least, order in itertools.product(_LEAST if free else _LEAST[:1], orders):
+        here = replace(shapes, least=least, order=order if order != free else ())
         try:
+            numbers = {n: own.get(n, shape) for n, shape in here.at(here.own()).items()}
             return here, ask({**(at or {}), **numbers})
-        except (UserCodeFailed, BadInput) as error:
+        except (UserCodeFailed, BadInput, NoPoint) as error:
             first = first or error
     assert first is not None
     failure = first if isinstance(first, UserCodeFailed) else first.__cause__
@@ -348,9 +370,16 @@ def _sizes_in(n: Any) -> list[str]:
 
 def _length_told(n: Any, length: int, values: dict[str, int]) -> int:
     """What an entry with a name is where an axis has this length; the name's value is kept."""
-    (name,) = _sizes_in(n)
-    block = 1 if isinstance(n, str) else int(n.as_coeff_Mul()[0])
-    return block * values.setdefault(name, length // block)
+    names = _sizes_in(n)
+    total: Any = size_symbol(n) if isinstance(n, str) else n
+    known = total.xreplace({size_symbol(k): sp.Integer(values[k]) for k in names if k in values})
+    unknown = [size_symbol(k) for k in names if k not in values]
+    if len(unknown) == 1:  # the one name that is left has what is left
+        (name,) = unknown
+        rest, block = int(known.xreplace({name: sp.S.Zero})), int(known.coeff(name))
+        values[name.name] = (length - rest) // block
+        return block * values[name.name] + rest
+    return length if unknown else int(known)
 
 
 def _entry(name: str, shape: Sequence[Any], n: Any) -> tuple[Any, int | None]:
@@ -358,11 +387,28 @@ def _entry(name: str, shape: Sequence[Any], n: Any) -> tuple[Any, int | None]:
     if isinstance(n, (int, np.integer)) and not isinstance(n, bool):
         return int(n), None
     match = _ENTRY.fullmatch(n) if isinstance(n, str) else None
+    if match is None and isinstance(n, str) and (total := _sum_of_sizes(n)) is not None:
+        return total, None
     if match is None or match[1] == "0":
         raise BadInput(
             f"at[{name!r}] is {shape!r}, and {n!r} is neither a number nor the name of a size.",
-            instead='Write a number, a name such as "m", a name with its value: "m=10", or whole blocks: "16*m".',
+            instead='Write a number, a name such as "m", a name with its value: "m=10", whole blocks: "16*m", or a sum '
+            'of these: "n-k+1".',
         )
     block, size, value = match.groups()
     entry = size if block is None or int(block) == 1 else int(block) * size_symbol(size)
     return entry, None if value is None else int(value)
+
+
+def _sum_of_sizes(text: str) -> Any:
+    """``"n - k + 1"`` as an expression in sizes; None where the text is no such sum."""
+    total, at = sp.Integer(0), 0
+    while at < len(text):
+        term = _TERM.match(text, at)
+        if term is None or (at and not term[1]):
+            return None
+        sign, factor, name = term.groups()
+        value = sp.Integer(name) if name.isdigit() else size_symbol(name)
+        total += (-1 if sign == "-" else 1) * int(factor or 1) * value
+        at = term.end()
+    return total if total.free_symbols else None

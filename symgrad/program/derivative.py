@@ -282,8 +282,11 @@ def _pull_linear_algebra(b: Builder, i: int, g: int, on: list[bool]) -> list[tup
         case _:  # cholesky: A = L L^H, the gradient symmetrised
             batch, n, _n = step.shape
             middle = mm(h(i), g)
-            keep = np.tril(np.ones((n, n))) - np.eye(n) / 2
-            middle = b.mul(middle, b.broadcast(b.constant(keep, step.dtype), (batch, n, n)))
+            where = np.arange(1, batch * n * n + 1).reshape(batch, n, n)
+            lower, diagonal = (
+                b.pick([middle], where * keep, step.shape) for keep in (np.tri(n, dtype=int), np.eye(n, dtype=int))
+            )
+            middle = b.sub(lower, b.div(diagonal, b.number(2, step.dtype)))
             left = b.emit("solve", (h(i), middle), None, step.shape)
             both = h(b.emit("solve", (h(i), h(left)), None, step.shape))
             return [(a, b.div(b.add(both, h(both)), b.number(2, step.dtype)))]

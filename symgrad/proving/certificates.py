@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.program.builder import Builder
-from symgrad.program.expressions import lower
 from symgrad.program.primitives import primitive
 from symgrad.program.program import EXTREME, Constant, Guard, Program, Shape, Step, Strided
-from symgrad.proving.checker import CheckedStep, Replay
-from symgrad.proving.checker_adjoint import derivative
+from symgrad.proving.checker import Replay, known_signs
+from symgrad.proving.checker_adjoint import CheckedStep, derivative
 from symgrad.proving.checker_arithmetic import NotCovered
 from symgrad.proving.congruence import Equalities, Link
 from symgrad.proving.proof import EFFORT, Proof
@@ -36,8 +34,7 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     The proof's Program says by its outputs which steps are the ``model`` and what it is differentiated ``by``; ``wrt``
     is what a person calls the latter.
 
-    >>> from symgrad.program.builder import Builder
-    >>> from symgrad.proving.proof import prove
+    >>>     >>> from symgrad.proving.proof import prove
     >>> b = Builder()
     >>> x = b.input("x", ())
     >>> model, hand, exact = b.apply("square", x), b.add(x, x), b.mul(b.number(2), x)
@@ -65,35 +62,14 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
         "derivative": None if writer.why_not else kind,
         "why_not": why or writer.why_not,
         "held": writer.held,
-        "stated": writer.stated(proof),
-        **writer.choices(),
+        "asked": writer.asked,
+        "choices": writer.choices,
+        "others": writer.others,
         "facts": list(proof.facts),
     }
     return _pruned(
         {**data, "steps": [_step(s) for s in writer.steps], "links": writer.links}, 0 if writer.why_not else writer.own
     )
-
-
-def certify_cases(left: Any, right: Any, cases: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """That two formulas of real unknowns are equal, one case of what is positive after the other: steps for all.
-
-    >>> x = sp.Symbol("x", real=True)
-    >>> data = certify_cases(sp.Abs(x), x * sp.sign(x), [[x], [-x]])
-    >>> [s["op"] for s in data["steps"]], data["left"], data["right"], data["cells"]
-    (['input', 'abs', 'sign', 'mul', 'neg'], 1, 3, [[0], [4]])
-    """
-    b, known = Builder(), dict[Any, int]()
-    symbols = {s for e in (left, right, *(z for case in cases for z in case)) for s in e.free_symbols}
-    known |= {s: b.input(s.name, ()) for s in sorted(symbols, key=str)}
-    roots = [lower(b, e, known) for e in (left, right)]
-    inside = [[lower(b, z, known) for z in case] for case in cases]
-    steps, place = primitive(b.build({}), [*roots, *(i for case in inside for i in case)])
-    ends = {"left": place[roots[0]], "right": place[roots[1]]}
-    return {
-        "steps": [_step(_checked(s)) for s in steps],
-        **ends,
-        "cells": [[place[i] for i in case] for case in inside],
-    }
 
 
 def _why_not(source: int | None, order: int) -> str | None:
@@ -120,11 +96,17 @@ class _Writer:
     """
 
     def __init__(self, program: Program, proof: Proof, model: int) -> None:
-        self.guards = [g for g in program.guards if g.params != EXTREME and _moves(program, g)]
-        seen = [a for g in self.guards if _signs(g) is not None for a in g.args]
+        guards = [g for g in program.guards if g.params != EXTREME and _moves(program, g)]
+        told = [(g, signs) for g in guards if (signs := _signs(g)) is not None]
+        self.others = len(guards) - len(told)  # choices that are no comparisons
         self.primitive, self.written = primitive(program, (*proof.roots, *proof.stated))
         place = self._beside(program, [model], stops=True)
-        self.compared = self._beside(program, seen)
+        compared = self._beside(program, [a for g, _ in told for a in g.args])
+        sides = [[*(compared[a] for a in g.args), None][:2] for g, _ in told]
+        self.choices = [{"left": a, "right": b, "signs": signs} for (a, b), (_, signs) in zip(sides, told, strict=True)]
+        real = [i for i in proof.stated if not program.steps[i].is_complex]
+        said = {i for name, i in program.outputs.items() if name.startswith("asked ")}
+        self.asked = [self.written[i] for i in real if i in said]
         self.model = place[model]
         self.of_model = place
         self.steps = [_checked(s) for s in self.primitive]
@@ -144,23 +126,6 @@ class _Writer:
         steps, place = primitive(program, roots, stops=stops)
         self.primitive += [replace(s, args=tuple(a + n for a in s.args)) for s in steps]
         return {i: k + n for i, k in place.items()}
-
-    def stated(self, proof: Proof) -> list[dict[str, Any]]:
-        """What the proof takes to be not negative: asked for by the question, or said to follow."""
-        assert proof.program is not None
-        asked = {i for name, i in proof.program.outputs.items() if name.startswith("asked ")}
-        real = [s for s in proof.stated if not proof.program.steps[s].is_complex]
-        return [{"step": self.written[s], "asked": s in asked} for s in real]
-
-    def choices(self) -> dict[str, Any]:
-        """What the code compared, and how many other choices it made."""
-        told = [(g, _signs(g)) for g in self.guards]
-        found = []
-        for guard, signs in told:
-            if signs is not None:
-                left, right = (*(self.compared[a] for a in guard.args), None)[:2]
-                found.append({"left": left, "right": right, "signs": signs})
-        return {"choices": found, "others": len(told) - len(found)}
 
     def position(self, i: int | None) -> int | None:
         """The primitive step of the model that a step of the Program is; None where the model has it not."""
@@ -188,7 +153,8 @@ class _Writer:
             Program({}, tuple(steps), {}), [exact, *([] if goal is None else [goal])], EFFORT, is_primitive=True
         )
         known.stated = tuple(self.written[s] for s in proof.stated)
-        self.replay = Replay([*self.steps, *own], [s for s in known.stated if not self.steps[s].complex])
+        all_steps = [*self.steps, *own]
+        self.replay = Replay(all_steps, known_signs(all_steps, self.model, self.asked, self.choices))
 
         def noted(i: int, j: int, link: Link | None) -> None:
             i, j = (k if k < len(self.primitive) else k + shift for k in (i, j))
@@ -196,7 +162,7 @@ class _Writer:
             if link is not None:
                 opened = sorted(k if k < len(self.primitive) else k + shift for k in known.opened(link))
                 made |= {"rule": "fractions", "opened": opened}
-                made |= {name: True for name, on in (("expanded", link.expanded), ("written_out", link.opened)) if on}
+                made |= {"expanded": True} if link.expanded else {}
             self._put(made)
 
         of_model = {self.place[i] for i in self.of_model}
@@ -352,7 +318,7 @@ def _pruned(data: dict[str, Any], own: int) -> dict[str, Any]:
     steps = data["steps"]
     links = [x for x in data["links"] if max(x["left"], x["right"]) < len(steps) + own]
     ends = [data[k] for k in ("model", "hand", "exact", "of", "by") if data[k] is not None]
-    ends += [x["step"] for x in data["stated"]]
+    ends += data["asked"]
     ends += [x[side] for x in data["choices"] for side in ("left", "right") if x[side] is not None]
     parent = list(range(len(steps) + own))
 
@@ -386,6 +352,6 @@ def _pruned(data: dict[str, Any], own: int) -> dict[str, Any]:
     named: dict[str, Any] = {k: place[data[k]] for k in ("model", "hand", "exact", "of")}
     held = sum(x["left"] in place and x["right"] in place for x in data["links"][: data["held"]])
     named |= {"held": held, "by": place.get(data["by"])}
-    named["stated"] = [{**x, "step": place[x["step"]]} for x in data["stated"]]
+    named["asked"] = [place[i] for i in data["asked"]]
     named["choices"] = [{**x, "left": place[x["left"]], "right": place.get(x["right"])} for x in data["choices"]]
     return {**data, **named, "steps": moved, "links": kept}

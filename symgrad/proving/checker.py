@@ -8,15 +8,16 @@ steps:
   every other step is an unknown, one for each class of joined steps.
 
 A value that is detached is *held* at first: an unknown of which only equal arguments are used.  While that is so the
-model is joined with its simplest operations, so that both have one derivative; from then on it is its argument.  What
-a proof uses of signs is *stated*: it is what the question asks for, or follows from where the model has a value and
-from what the code's own comparisons said.  At the end the hand formula is to be joined with the derivative of the
-model, which the checker writes itself; and of the branches of a claim, it is checked whether they are all there are.
+model is joined with its simplest operations, so that both have one derivative; from then on it is its argument.  Signs
+are known from what the question *asked* for, from where the model has a value, and from what the code's own comparisons
+said.  At the end the hand formula is to be joined with the derivative of the model, which the checker writes itself;
+and of the branches of a claim, it is checked whether they are all there are.
 
-Trusted are these files (`checker`, `checker_rules`: what each operation is of numbers, `checker_arithmetic`: fractions
-in kernels, `checker_adjoint`: the derivative of each operation), Python, and the polynomials of FLINT.  Nothing is
-shared with the search that found the proof, and nothing that it claims is believed.  Not looked at is whether the steps
-and comparisons are those of the user's code: that is what the replay of a record is for.
+Trusted are four files, to be read in this order: `checker`, `checker_adjoint` (the derivative of each operation),
+`checker_rules` (what each operation is of numbers), `checker_arithmetic` (fractions in kernels); Python, and the
+polynomials of FLINT.  Nothing is shared with the search that found the proof, and nothing that it claims is believed.
+Not looked at is whether the steps and comparisons are those of the user's code: that is what the replay of a record is
+for.
 """
 
 from __future__ import annotations
@@ -24,21 +25,22 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from symgrad.proving.checker_adjoint import REAL, CheckedStep, derivative
-from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Value
-from symgrad.proving.checker_rules import COMPLEX, INNER, Classes, Formula, holds, of_values, vanishes
+from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Value, settled
+from symgrad.proving.checker_rules import COMPLEX, INNER, Classes, Reader, of_values
 
-FORMAT, VERSION = "symgrad certificate", 3
+FORMAT, VERSION = "symgrad certificate", 4
 _ENTRIES = 1 << 14  # of a step that is read entry by entry
-_SOURCES = 256  # entries that a sign may follow from
+_SIGNS = 256  # that the branches of a claim have
 _ROWS = 400  # inequalities of one elimination
 _STEPS = "that the steps are those of the code"
-_POSITIVE = "that what roots are taken of is positive, where it must not be negative"
+_ASKED = "what the question states not to be negative is not negative"
 _WRONG = (LookupError, TypeError, ValueError, AttributeError, ZeroDivisionError)  # where data are not laid out so
 
 
@@ -109,7 +111,7 @@ def _said(error: Exception) -> str:
 def _check_claim(claim: Mapping[str, Any]) -> Checked:
     name, branches = str(claim["name"]), claim["branches"]
     if not branches:
-        return _check_cases(name, claim["cases"], str(claim["why_not"]))
+        return Checked(name, False, unchecked=(str(claim["why_not"]),))
     links, uncovered, unchecked, assumed = 0, Counter[str](), list[str](), list[str]()
     try:
         for branch in branches:
@@ -127,33 +129,6 @@ def _check_claim(claim: Mapping[str, Any]) -> Checked:
     unchecked += [] if claim["whole"] else ["that no other branch of the code was reached"]
     told = tuple(dict.fromkeys((*unchecked, _STEPS)))
     return Checked(name, whole, len(branches), links, None, dict(uncovered), told, tuple(dict.fromkeys(assumed)))
-
-
-def _check_cases(name: str, cases: Mapping[str, Any] | None, why_not: str) -> Checked:
-    """What holds of a proof for all sizes: that two formulas are equal in each case, and that the cases are all."""
-    if cases is None:
-        return Checked(name, False, unchecked=(why_not,))
-    cells, uncovered = cases["cells"], Counter[str]()
-    try:
-        steps = _steps_of(cases["steps"])
-        if any(step.shape for step in steps):
-            raise Malformed("the cases are not of single numbers")
-        classes, all_of_them = of_values(steps), frozenset(range(len(steps)))
-        formula = Formula(classes, all_of_them)
-        if not _are_all(formula, [[formula.entry(i, 0) for i in cell] for cell in cells]):
-            raise Malformed("the cells do not cover all cases of what is compared")
-        for k, cell in enumerate(cells):
-            formula = Formula(classes, all_of_them)
-            for i in cell:
-                formula.emit("positive", formula.entry(i, 0))
-            goal = formula.emit("sub", *(formula.entry(cases[side], 0) for side in ("left", "right")))
-            if vanishes(formula.nodes, goal) is False:
-                raise Malformed(f"in cell {k} the two are not shown to be equal")
-    except NotCovered as what:
-        uncovered[str(what)] += 1
-    except (Malformed, *_WRONG) as error:
-        return Checked(name, False, len(cells), rejected=_said(error))
-    return Checked(name, False, len(cells), len(cells), uncovered=dict(uncovered), unchecked=(why_not,))
 
 
 # ------------------------------------------------------------------------------------------------------- the steps
@@ -224,15 +199,14 @@ _REAL_TOO = COMPLEX | {"constant", "powi", "pick", "scatter", "name", "cast", "s
 
 
 class Replay(Classes):
-    """The steps in the classes that the links join, and what was found on the way."""
+    """The steps in the classes that the links join, what is known of signs, and what was found on the way."""
 
-    def __init__(self, steps: Sequence[CheckedStep], stated: Sequence[int] = ()) -> None:
+    def __init__(self, steps: Sequence[CheckedStep], signs: Iterable[Sign] = ()) -> None:
         super().__init__(steps, any(s.op == "stop" for s in steps))
-        self.stated = stated
+        self.signs = tuple(signs)
         self.uncovered: Counter[str] = Counter()
         self.unchecked: list[str] = []
         self.assumed: list[str] = []
-        self.known: dict[Any, bool | None] = {}
 
     @classmethod
     def of(cls, branch: Mapping[str, Any]) -> Replay:
@@ -240,12 +214,12 @@ class Replay(Classes):
         for name in ("model", "hand", "exact", "of"):
             if not isinstance(branch[name], int) or not 0 <= branch[name] < len(steps):
                 raise Malformed(f"there is no step that is called {name}")
-        return cls(steps, [s["step"] for s in branch["stated"] if not steps[s["step"]].complex])
+        return cls(steps, known_signs(steps, branch["of"], branch["asked"], branch["choices"]))
 
     def run(self, branch: Mapping[str, Any]) -> None:
         """Check every link; raises `Malformed` at the first that does not hold."""
         own, simplest = self._derivative(branch), "the model with its simplest operations"
-        self._check_signs(branch)
+        self.assumed += [_ASKED] if branch["asked"] else []
         for k, link in enumerate(branch["links"]):
             if self.holding and k == branch["held"]:
                 if branch["derivative"] is not None:
@@ -254,8 +228,11 @@ class Replay(Classes):
             i, j = link["left"], link["right"]
             if not all(isinstance(x, int) and 0 <= x < len(self.steps) for x in (i, j)):
                 raise Malformed(f"link {k} joins steps that there are not")
-            said = f"link {k}, that step {i} is step {j} by {link['rule']}, does not hold"
-            self._covered(lambda link=link: self.holds(link), said)
+            try:
+                if not self.holds(link):
+                    raise Malformed(f"link {k}, that step {i} is step {j} by {link['rule']}, does not hold")
+            except NotCovered as what:
+                self.uncovered[str(what)] += 1
             self.join(i, j)
         self._join_ends(branch["of"], branch["model"], simplest)
         self._join_ends(branch["exact"], branch["hand"], "the hand formula with the exact derivative")
@@ -263,21 +240,13 @@ class Replay(Classes):
             self._join_ends(branch["exact"], own, "the exact derivative with what is written from the model")
         self.assumed += [f"that {fact}" for fact in branch["facts"]]
 
-    def _covered(self, shown: Any, otherwise: str) -> None:
-        """Count what there is no rule for; raises `Malformed` for what does not hold."""
-        try:
-            if not shown():
-                raise Malformed(otherwise)
-        except NotCovered as what:
-            self.uncovered[str(what)] += 1
-
     def _join_ends(self, i: int, j: int, what: str) -> None:
         if self.find(i) != self.find(j):
             raise Malformed(f"the links do not join {what}")
 
     def release(self, model: int) -> None:
         """From here on what is detached is its argument."""
-        if any(self.steps[i].op == "stop" for i in self._cone(model)):
+        if any(self.steps[i].op == "stop" for i in cone(self.steps, model)):
             self.assumed.append("that what the model detaches does not change")
         self.holding = False
         for i, step in enumerate(self.steps):
@@ -290,18 +259,16 @@ class Replay(Classes):
         if kind is None:
             self.unchecked.append(f"that the exact formula is the derivative: {branch['why_not']}")
             return None
-        inputs: dict[Any, Any] = {
-            i: self.steps[i].params for i in range(len(self.steps)) if self.steps[i].op == "input"
-        }
-        if by is None and kind != "value":
-            if kind != "gradient" or branch["wrt"] in (inputs.get(i) for i in self._cone(branch["model"])):
-                raise Malformed(f"no step is said to be {branch['wrt']}, which the model has")
-        elif kind != "value" and by not in range(len(self.steps)):
-            raise Malformed(f"there is no step {by}")
-        elif kind != "value" and inputs.get(by, branch["wrt"]) != branch["wrt"]:
-            raise Malformed(f"step {by} is not the input {branch['wrt']}")
-        elif kind != "value" and by not in inputs:
-            self.unchecked.append(f"that the step that is differentiated by is {branch['wrt']}")
+        if kind != "value":
+            wrt, inputs = branch["wrt"], {i: s.params for i, s in enumerate(self.steps) if s.op == "input"}
+            if by is None:
+                fits = kind == "gradient" and wrt not in map(inputs.get, cone(self.steps, branch["model"]))
+            else:
+                fits = by in range(len(self.steps)) and inputs.get(by, wrt) == wrt
+            if not fits:
+                raise Malformed(f"step {by} is not the input {wrt}")
+            if by is not None and by not in inputs:
+                self.unchecked.append(f"that the step that is differentiated by is {wrt}")
         try:
             new, own = derivative(self.steps, branch["of"], by, kind, self.steps[branch["exact"]].shape)
         except NotCovered as what:
@@ -310,15 +277,6 @@ class Replay(Classes):
         self.steps += new
         self.parent += range(len(self.parent), len(self.steps))
         return own
-
-    def _cone(self, i: int) -> set[int]:
-        found, stack = set[int](), [i]
-        while stack:
-            i = stack.pop()
-            if i not in found:
-                found.add(i)
-                stack += self.steps[i].args
-        return found
 
     def holds(self, link: Mapping[str, Any]) -> bool:
         """Whether a link holds, the classes being what they are.  Raises `NotCovered` where there is no rule for it."""
@@ -343,91 +301,85 @@ class Replay(Classes):
         return a == b or (left.op in ("add", "mul") and a == b[::-1])
 
     def _are_fractions(self, link: Mapping[str, Any], i: int, j: int) -> bool:
-        n = self.steps[i].size
-        if n > _ENTRIES:
+        if self.steps[i].size > _ENTRIES:
             raise NotCovered("an array with too many entries")
-        opened = frozenset(map(self.find, (*link["opened"], i, j)))
-        return all(self._is_entry_equal(link, opened, i, j, k) for k in range(n))
+        opened, expanded = frozenset(map(self.find, (*link["opened"], i, j))), bool(link.get("expanded", False))
 
-    def _is_entry_equal(self, link: Mapping[str, Any], opened: frozenset[int], i: int, j: int, k: int) -> bool:
-        formula = Formula(self, opened, bool(link.get("written_out", False)))
-        left, right = formula.entry(i, k), formula.entry(j, k)
-        if left == right:
-            return True
-        for s in self.stated:
-            if self.steps[s].size == 1 or self.steps[s].shape == self.steps[i].shape:
-                formula.emit("stated", formula.entry(s, k if self.steps[s].size > 1 else 0))
-        is_complex = formula.nodes[left].complex or formula.nodes[right].complex
-        goal = formula.emit("sub", left, right, complex=is_complex)
-        key = tuple(formula.nodes), bool(link.get("expanded", False))
-        if key not in self.known:
-            self.known[key] = vanishes(formula.nodes, goal, expanded=key[1])
-        return self._noted(self.known[key])
+        def are_equal(f: Arithmetic, k: int) -> bool:
+            reader = Reader(f, self, opened)
+            gap = reader.entry(i, k) - reader.entry(j, k)
+            for sign in () if gap.is_zero() else self.signs:
+                size, shape = self.steps[sign.above].size, self.steps[sign.above].shape
+                if size == 1 or shape == self.steps[i].shape:
+                    with suppress(NotCovered):
+                        sign.teach(reader, k if size > 1 else 0)
+            return gap.is_zero()
 
-    def _noted(self, found: bool | None) -> bool:
-        self.assumed += [_POSITIVE] if found is None else []
-        return found is not False
+        return all(settled(lambda f, k=k: are_equal(f, k), expanded) for k in range(self.steps[i].size))
 
-    # ------------------------------------------------------------------------------------------------ signs
-    def _check_signs(self, branch: Mapping[str, Any]) -> None:
-        """What is stated not to be negative is asked for, or follows from the model's domain and the comparisons."""
-        stated = {said["step"]: said["asked"] for said in branch["stated"]}
-        if any(stated.values()):
-            self.assumed.append("what the question states not to be negative is not negative")
-        if not all(stated.values()):
-            known, sources = of_values(self.steps), [*self._domain(branch["of"]), *compared(branch)]
-            for s in (s for s, asked in stated.items() if not asked and not self.steps[s].complex):
-                said = f"it does not follow that step {s} is not negative"
-                self._covered(lambda s=s: self._follows(s, known, sources), said)
 
-    def _domain(self, model: int) -> Iterator[Sign]:
-        """What a model's steps need in order to have values."""
-        for i in sorted(self._cone(model)):
-            step = self.steps[i]
-            if step.op in ("log", "pow", "sqrt", "lgamma", "gamma", "digamma") and not step.complex:
-                if step.op.endswith("gamma"):
-                    self.assumed.append("that gamma functions are taken of positive numbers")
-                for k in range(step.size):
-                    yield step.args[0], None, k, 1, step.op != "sqrt"
+# ------------------------------------------------------------------------------------------------------- the signs
 
-    def _follows(self, s: int, known: Classes, sources: Sequence[Sign]) -> bool:
-        """Whether no entry of step ``s`` is negative where those of the sources are not."""
-        step = self.steps[s]
-        for k in range(step.size):
-            formula = Formula(known, frozenset(range(len(self.steps))))
-            goal = formula.entry(s, k)
-            near = [x for x in sources if x[2] == k or self.steps[x[0]].shape != step.shape]
-            if len(near) > _SOURCES:
-                raise NotCovered("signs that may follow from too many others")
-            for source in near:
-                formula.emit("positive" if source[-1] else "stated", gap(formula, source))
-            if not self._noted(holds(formula.nodes, [goal], Arithmetic.is_not_negative)):
-                return False
-        return True
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """That an entry of step ``above`` is not less than the same entry of step ``below``, or than zero, where its way is
+    1; and not more where it is -1.  With ``strict`` they are not equal either.  One way is that of all entries."""
+
+    above: int
+    below: int | None = None
+    ways: tuple[int, ...] = (1,)
+    strict: bool = False
+
+    def gap(self, reader: Reader, k: int) -> Value:
+        """What is not negative, at an entry."""
+        v = reader.entry(self.above, k)
+        return self.ways[k if len(self.ways) > 1 else 0] * (
+            v if self.below is None else v - reader.entry(self.below, k)
+        )
+
+    def teach(self, reader: Reader, k: int) -> None:
+        gap = self.gap(reader, k)
+        reader.f.principal = False
+        reader.f.learn(gap, strict=self.strict)
+
+
+def known_signs(
+    steps: Sequence[CheckedStep], model: int, asked: Iterable[int], choices: Iterable[Mapping[str, Any]]
+) -> Iterator[Sign]:
+    """What the question says not to be negative, what the model's steps need in order to have values, and what was
+    compared."""
+    yield from (Sign(s) for s in asked if not steps[s].complex)
+    for i in sorted(cone(steps, model)):
+        if steps[i].op in ("log", "pow", "sqrt") and not steps[i].complex:
+            yield Sign(steps[i].args[0], strict=steps[i].op != "sqrt")
+    yield from compared(steps, choices)
+
+
+def compared(steps: Sequence[CheckedStep], choices: Iterable[Mapping[str, Any]]) -> Iterator[Sign]:
+    """What the comparisons of a branch say."""
+    for choice in choices:
+        i, j, ways = choice["left"], choice["right"], tuple(choice["signs"])
+        sizes = 1, steps[i].size
+        if len(ways) not in sizes or (j is not None and steps[j].size not in sizes):
+            raise Malformed("a comparison does not fit what it compares")
+        yield Sign(i, j, ways)
+
+
+def cone(steps: Sequence[CheckedStep], i: int) -> set[int]:
+    """A step and all that it is made of."""
+    found, stack = set[int](), [i]
+    while stack:
+        i = stack.pop()
+        if i not in found:
+            found.add(i)
+            stack += steps[i].args
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------- the branches
 
-Sign = tuple[int, int | None, int, int, bool]
-"""A step, another one or zero, an entry, on which side (1 or -1) the first lies there, and whether the two differ."""
 Row = dict[Any, Any]  # a combination of monomials that is positive
-
-
-def compared(branch: Mapping[str, Any], start: int = 0) -> Iterator[Sign]:
-    """What the comparisons of a branch say; its steps are counted from ``start``."""
-    for choice in branch["choices"]:
-        i, j, signs = choice["left"], choice["right"], choice["signs"]
-        size = math.prod(branch["steps"][i]["shape"])
-        for k, way in enumerate(signs if len(signs) != 1 else signs * size):
-            if way:
-                yield i + start, None if j is None else j + start, k, 1 if way > 0 else -1, False
-
-
-def gap(formula: Formula, sign: Sign) -> int:
-    """The node of what a comparison says is not negative."""
-    i, j, k, way, _ = sign
-    above, below = formula.entry(i, k), formula.emit("number", param=(0,)) if j is None else formula.entry(j, k)
-    return formula.emit("sub", *(above, below)[::way])
 
 
 def are_all(branches: Sequence[Mapping[str, Any]]) -> bool:
@@ -437,34 +389,34 @@ def are_all(branches: Sequence[Mapping[str, Any]]) -> bool:
     """
     if any(branch["others"] for branch in branches):
         raise NotCovered("choices that are no comparisons")
-    steps, cells = list[CheckedStep](), list[list[Sign]]()
+    steps, cells = list[CheckedStep](), list[list[tuple[Sign, int]]]()
     for branch in branches:
-        start = len(steps)
-        cells.append(list(compared(branch, start)))
-        steps += [replace(s, args=tuple(a + start for a in s.args)) for s in _steps_of(branch["steps"])]
-    formula = Formula(of_values(steps), frozenset(range(len(steps))))
-    if sum(map(len, cells)) > _SOURCES:
+        start, mine = len(steps), _steps_of(branch["steps"])
+        signs = [
+            replace(s, above=s.above + start, below=None if s.below is None else s.below + start)
+            for s in compared(mine, branch["choices"])
+        ]
+        steps += [replace(s, args=tuple(a + start for a in s.args)) for s in mine]
+        entries = [(s, k) for s in signs for k in range(steps[s.above].size)]
+        cells.append([(s, k) for s, k in entries if s.ways[k if len(s.ways) > 1 else 0]])
+    if sum(map(len, cells)) > _SIGNS:
         raise NotCovered("too many comparisons")
-    return _are_all(formula, [[gap(formula, sign) for sign in cell] for cell in cells])
+    classes, everything = of_values(steps), frozenset(range(len(steps)))
 
-
-def _are_all(formula: Formula, cells: Sequence[Sequence[int]]) -> bool:
-    """Whether there is a cell for all values, of which each says of some nodes that they are positive in it."""
-
-    def test(f: Arithmetic, *values: Value) -> bool:
+    def cover(f: Arithmetic) -> bool:
+        reader = Reader(f, classes, everything)
+        rows = [[_row(sign.gap(reader, k)) for sign, k in cell] for cell in cells]
         if f.notes.signs:  # learned on one branch, and it need not hold on others
             raise NotCovered("comparisons of what has no value everywhere")
-        rows = iter([_row(f, v) for v in values])
-        found = [[next(rows) for _ in cell] for cell in cells]
-        monomials = {m: f.context.from_dict({m: 1}) for cell in found for row in cell for m in row}
-        return _cover(found, [{m: Fraction(1)} for m, p in monomials.items() if f.sign_of(p) > 0])
+        monomials = {m: f.context.from_dict({m: 1}) for cell in rows for row in cell for m in row}
+        return _cover(rows, [{m: Fraction(1)} for m, p in monomials.items() if f.sign_of(p) > 0])
 
-    return bool(holds(formula.nodes, [i for cell in cells for i in cell], test))
+    return settled(cover)
 
 
-def _row(f: Arithmetic, v: Value) -> Row:
+def _row(v: Value) -> Row:
     """A fraction in kernels, times a square, as a combination of their monomials."""
-    v = f.lowest(v)
+    v = v.plain()
     return {m: Fraction(int(c.p), int(c.q)) for m, c in (v.n * v.d).to_dict().items()}
 
 

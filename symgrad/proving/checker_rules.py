@@ -1,27 +1,21 @@
-"""Entries of steps as formulas of numbers, and what each operation is of them: the tables of the checker.
+"""What each operation is of numbers, and the entries of steps as fractions in kernels: the table of the checker.
 
-A formula is read back through the steps that a link opens; an entry of any other step is an unknown, one for each
-class of joined steps.  Read one operation after the other it is a fraction in kernels
-(`symgrad.proving.checker_arithmetic`), and it vanishes where that fraction is zero.
+An entry is read back through the steps that a link opens, one operation after the other; an entry of any other step is
+an unknown, one for each class of joined steps.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 from symgrad.proving.checker_adjoint import CheckedStep, position, positions
-from symgrad.proving.checker_arithmetic import Again, Arithmetic, NotCovered, Notes, Value
+from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Value, settled
 
-_SIZES = (12, 48, 192, 768, 3072)  # of the sets of kernels that are tried
-_AGAIN = 24  # readings of one formula: each learned a sign, or a finer exponential
-_NODES = 1 << 17  # of one formula
+_ENTRIES = 1 << 17  # that one formula is made of
 _SHIFTS = 24  # of the argument of a gamma function
-_WRITTEN = 3  # rows of a matrix whose determinant is written out
 
 # ------------------------------------------------------------------------------------------------------- the operations
 
@@ -30,7 +24,7 @@ def _polylog(f: Arithmetic, order: Value, z: Value) -> Value:
     """Li_1(z) = -log(1 - z), and Li_0(z) = z / (1 - z)."""
     if order.is_zero():
         return z / (1 - z)
-    return -f.log(1 - z) if f.number(order) == 1 else f.function("polylog", order, z)
+    return -f.log(1 - z) if order.number() == 1 else f.function("polylog", order, z)
 
 
 def _asin(f: Arithmetic, u: Value) -> Value:
@@ -49,7 +43,7 @@ def _ndtr(f: Arithmetic, u: Value) -> Value:
 
 def _shifted(f: Arithmetic, u: Value) -> tuple[Value, list[Value], int]:
     """An argument with its constant term above 0 and at most 1, and the numbers between; 1 if it was above, or -1."""
-    u = f.lowest(u)
+    u = u.plain()
     constants = [Fraction(int(c.p), int(c.q)) for e, c in u.n.to_dict().items() if u.d.is_one() and not any(e)]
     k = math.ceil(sum(constants, Fraction(0))) - 1
     k = k if abs(k) <= _SHIFTS else 0
@@ -82,11 +76,10 @@ RULES: dict[str, Callable[..., Value]] = {
     "sin": lambda f, u: f.turn(u)[1],
     "cos": lambda f, u: f.turn(u)[0],
     "tanh": Arithmetic.tanh,
-    "sigmoid": Arithmetic.sigmoid,
+    "sigmoid": lambda f, u: (1 + f.tanh(u / 2)) / 2,
     "sign": Arithmetic.sign,
     "abs": Arithmetic.modulus,
     "asin": _asin,
-    "atan2": Arithmetic.angle,
     "polylog": _polylog,
     "gamma": _gamma,
     "digamma": _digamma,
@@ -141,7 +134,7 @@ RULES: dict[str, Callable[..., Value]] = {
 ODD = frozenset("erf atan erfinv erfi Si Shi fresnels fresnelc".split())
 # Functions of which equal arguments give equal values, and nothing else is used.
 PLAIN = frozenset(
-    "lgamma polygamma i0 i1 Ci Chi Ei li expint uppergamma besselj bessely besseli besselk airyai airybi "
+    "lgamma polygamma atan2 i0 i1 Ci Chi Ei li expint uppergamma besselj bessely besseli besselk airyai airybi "
     "airyaiprime airybiprime LambertW zeta hurwitz_zeta elliptic_f elliptic_e elliptic_pi".split()
 )
 # The operations whose rule for real numbers is that for complex ones, too.
@@ -149,37 +142,8 @@ COMPLEX = frozenset(
     "add sub mul div neg sum matmul exp log sqrt pow sin cos tanh sigmoid sign rsqrt reciprocal square exp2 expm1 "
     "log1p log2 log10 tan sinh cosh atanh silu conj real imag abs".split()
 )
-INNER = ("stated", "positive", "unknown", "number", "same")  # of formulas alone: no step is called so
-_MATRIX = frozenset(("inverse", "solve", "det", "logabsdet", "cholesky"))
-
-
-def _determinant(f: Arithmetic, rows: Sequence[Sequence[Value]]) -> Value:
-    """By Leibniz: the sum of signed products over all permutations."""
-    terms = []
-    for order in itertools.permutations(range(len(rows))):
-        odd = sum(x > y for x, y in itertools.combinations(order, 2)) % 2
-        terms.append(math.prod((row[c] for row, c in zip(rows, order, strict=True)), start=f.value(-1 if odd else 1)))
-    return f.total(terms)
-
-
-def _matrix(f: Arithmetic, op: str, param: tuple[int, int, int, bool], a: Sequence[Value]) -> Value:
-    """Entry (i, j) of a function of a matrix; that of the inverse is entry (j, i) of the transpose's."""
-    n, i, j, written = param
-    rows = [a[r * n : (r + 1) * n] for r in range(n)]
-    match op:
-        case "inverse" | "det" if written and n <= _WRITTEN:
-            if op == "det":
-                return _determinant(f, rows)
-            minor = [[x for c, x in enumerate(row) if c != i] for r, row in enumerate(rows) if r != j]
-            return (-1) ** (i + j) * _determinant(f, minor) / _determinant(f, rows)
-        case "solve":
-            return f.total(_matrix(f, "inverse", (n, i, t, written), a[: n * n]) * b for t, b in enumerate(a[n * n :]))
-        case "logabsdet":
-            return f.log(f.modulus(_matrix(f, "det", (n, 0, 0, False), a)))
-    keys, turned = ([f.key(x) for row in m for x in row] for m in (rows, zip(*rows, strict=True)))
-    if op == "inverse" and turned < keys:
-        keys, i, j = turned, j, i
-    return f.kernel((op, n, i, j, *keys))
+INNER = ("same", "unknown", "number")  # of entries alone: no step is called so
+_MATRIX = frozenset(("inverse", "solve", "det", "logabsdet", "cholesky"))  # of all entries, nothing else is used
 
 
 # ------------------------------------------------------------------------------------------------------- the entries
@@ -223,56 +187,31 @@ def of_values(steps: Sequence[CheckedStep]) -> Classes:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An operation of a formula of numbers on earlier nodes, which go by their positions."""
+class Reader:
+    """Entries of steps as fractions in kernels, read back to the steps that are not ``opened``."""
 
-    op: str
-    args: tuple[int, ...] = ()
-    param: Any = None
-    complex: bool = False
-
-
-class Formula:
-    """Entries of steps as one formula, read back to the steps that are not opened."""
-
-    def __init__(self, classes: Classes, opened: frozenset[int], written: bool = False) -> None:
+    def __init__(self, f: Arithmetic, classes: Classes, opened: frozenset[int]) -> None:
+        self.f = f
         self.classes = classes
         self.opened = opened
-        self.written = written
-        self.nodes: list[Node] = []
-        self.made: dict[Any, int] = {}
+        self.known: dict[tuple[int, int], Value] = {}
 
-    def emit(self, op: str, *args: int, param: Any = None, complex: bool = False, mark: Any = None) -> int:
-        """A node; unknowns are told apart by their ``mark``, which is no part of the formula."""
-        key = (op, args, param, complex, mark)
-        if key not in self.made:
-            if len(self.nodes) >= _NODES:
-                raise NotCovered("a formula with too many operations")
-            self.made[key] = len(self.nodes)
-            self.nodes.append(Node(op, args, param, complex))
-        return self.made[key]
-
-    def entry(self, i: int, k: int) -> int:
-        """The node of entry ``k`` of step ``i``."""
+    def entry(self, i: int, k: int) -> Value:
+        """Entry ``k`` of step ``i``."""
         stack = [(i, k)]
         while stack:
             here = stack[-1]
-            if here not in self.made:
+            if here not in self.known:
                 op, parts, param = self._meaning(*here)
-                waiting = [p for p in parts if p not in self.made]
+                waiting = [p for p in parts if p not in self.known]
                 if waiting:
                     stack += reversed(waiting)
                     continue
-                self.made[here] = self._node(here, op, [self.made[p] for p in parts], param)
+                if len(self.known) > _ENTRIES:
+                    raise NotCovered("a formula with too many operations")
+                self.known[here] = self._value(here, op, parts, param)
             stack.pop()
-        return self.made[i, k]
-
-    def _node(self, here: tuple[int, int], op: str, args: list[int], param: Any) -> int:
-        is_complex = self.classes.steps[here[0]].complex
-        if op != "same":
-            return self.emit(op, *args, param=param, complex=is_complex, mark=here if op == "unknown" else None)
-        return args[0] if is_complex or not self.nodes[args[0]].complex else self.emit("real", args[0])
+        return self.known[i, k]
 
     def _meaning(self, i: int, k: int) -> tuple[str, list[tuple[int, int]], Any]:
         """An entry as an operation on the entries that it is made of."""
@@ -293,7 +232,7 @@ class Formula:
                     if p < steps[a].size:
                         return "same", [(a, p)], None
                     p -= steps[a].size
-                return "number", [], (Fraction(0),)
+                return "number", [], (0,)
             case "scatter":
                 return "sum", [(step.args[0], p) for p in self.classes.landing_of(i).get(k, ())], None
             case "matmul":
@@ -308,12 +247,36 @@ class Formula:
                 return step.op, along if step.op == "logsumexp" else [(step.args[0], k), *along], None
             case op if op in _MATRIX:
                 batch, place = divmod(k, math.prod(step.shape[1:]))
-                n, (r, c) = shape[1], divmod(place, step.shape[-1])
-                parts = [(step.args[0], batch * n * n + t) for t in range(n * n)]
-                if op == "solve":
-                    parts += [(step.args[1], (batch * n + t) * step.shape[2] + c) for t in range(n)]
-                return op, parts, (n, r, c, self.written)
+                sizes = [(a, math.prod(steps[a].shape[1:])) for a in step.args]
+                return op, [(a, batch * n + t) for a, n in sizes for t in range(n)], place
         return step.op, [(a, k) for a in step.args], step.params
+
+    def _value(self, here: tuple[int, int], op: str, parts: Sequence[tuple[int, int]], param: Any) -> Value:
+        f, steps, a = self.f, self.classes.steps, [self.known[p] for p in parts]
+        is_complex = steps[here[0]].complex
+        f.principal = is_complex or any(steps[i].complex for i, _ in parts)
+        match op:
+            case "same":
+                return a[0] if is_complex or not f.principal else f.complex_parts(a[0])[0]
+            case "unknown":
+                x = f.kernel(("unknown", *here))
+                return x + f.kernel(("unknown", *here, "imaginary")) * f.unit() if is_complex else x
+            case "number":
+                x, *y = map(f.value, param)
+                return x + y[0] * f.unit() if y else x
+            case "constant":
+                known = {"I": f.unit, "pi": f.pi}.get(param)
+                sign = 2 if param in ("EulerGamma", "Catalan") else 0
+                return f.kernel(("constant", param), sign=sign) if known is None else known()
+            case "powi":
+                return a[0] ** param
+            case op if op in RULES and (op in COMPLEX or not f.principal):
+                return RULES[op](f, *a)
+            case op if op in ODD and not f.principal:
+                return f.odd(op, a[0])
+            case op if op in PLAIN or op in ODD or op in RULES or (op in _MATRIX and not f.principal):
+                return f.function((op, param), *a)
+        raise NotCovered(f"the operation {op}{' of complex numbers' if f.principal else ''}")
 
 
 def _constant(step: CheckedStep, k: int) -> tuple[str, list[tuple[int, int]], Any]:
@@ -331,93 +294,16 @@ def _constant(step: CheckedStep, k: int) -> tuple[str, list[tuple[int, int]], An
     return "number", [], tuple(map(Fraction, parts))
 
 
-# ------------------------------------------------------------------------------------------------------- their values
+def vanishes(steps: Sequence[CheckedStep], goal: int, *, expanded: bool = False) -> bool:
+    """Whether a step that is a number is zero wherever every step has a value.
 
-
-def vanishes(formula: Sequence[Node], goal: int, *, expanded: bool = False) -> bool | None:
-    """Whether node ``goal`` is zero wherever every node has a value; None where that is shown only where what roots
-    are taken of is positive.
-
-    >>> half = [Node("unknown"), Node("exp", (0,)), Node("mul", (1, 1)), Node("number", (), (2,)), Node("mul", (3, 0))]
-    >>> vanishes([*half, Node("exp", (4,)), Node("sub", (2, 5))], 6)
-    True
-    >>> vanishes([*half, Node("exp", (0,)), Node("sub", (2, 5))], 6)
-    False
+    >>> numbers = [("input", ()), ("exp", (0,)), ("mul", (1, 1)), ("add", (0, 0)), ("exp", (3,)), ("sub", (2, 4))]
+    >>> steps = [CheckedStep(op, args, None, ()) for op, args in numbers]
+    >>> vanishes(steps, 5), vanishes(steps, 2)
+    (True, False)
 
     Raises `NotCovered` where there is no rule for an operation, or too much of it.  Guarantee: True is a theorem, by
     the rules at the top of this module; False says only that they do not show it.
     """
-    return holds(formula, [goal], lambda f, v: v.is_zero(), expanded)
-
-
-def holds(
-    formula: Sequence[Node], goals: Sequence[int], test: Callable[..., bool], expanded: bool = False
-) -> bool | None:
-    """Whether the values of nodes pass a test, by what the whole formula tells of signs; None as in `vanishes`."""
-    notes = Notes()
-    for size in _SIZES:
-        for _ in range(_AGAIN):
-            notes.learned = False
-            f = Arithmetic(size, notes, expanded)
-            try:
-                values = _read(f, formula, goals)
-                if test(f, *(values[goal] for goal in goals)):
-                    return None if notes.loose else True
-            except Again:
-                if len(notes.numbers) > size:
-                    break
-                continue
-            except NotCovered:
-                if not notes.learned:
-                    raise
-            if not notes.learned:
-                for head in (kernel.head for kernel in f.kernels.values()):
-                    if isinstance(head, tuple) or head == "angle":
-                        raise NotCovered(f"relations between values of {'atan2' if head == 'angle' else head[0]}")
-                return False
-    raise NotCovered("a formula with too many kernels")
-
-
-def _read(f: Arithmetic, formula: Sequence[Node], wanted: Iterable[int]) -> dict[int, Value]:
-    """The values of the nodes that are wanted, of all that these are made of, and of what is stated."""
-    values: dict[int, Value] = {}
-    stack = [*wanted, *(i for i, node in enumerate(formula) if node.op in ("stated", "positive"))]
-    needed = set[int]()
-    while stack:
-        i = stack.pop()
-        if i not in needed:
-            needed.add(i)
-            stack += formula[i].args
-    for i in sorted(needed):
-        node = formula[i]
-        f.principal = node.complex or any(formula[k].complex for k in node.args)
-        values[i] = _value(f, node, i, [values[k] for k in node.args])
-    return values
-
-
-def _value(f: Arithmetic, node: Node, i: int, a: list[Value]) -> Value:
-    match node.op:
-        case "unknown":
-            x = f.kernel(("unknown", i))
-            return x + f.kernel(("unknown", i, "imaginary")) * f.unit() if node.complex else x
-        case "number":
-            x, *y = map(f.value, node.param)
-            return x + y[0] * f.unit() if y else x
-        case "constant":
-            known = {"I": f.unit, "pi": f.pi}.get(node.param)
-            sign = 2 if node.param in ("EulerGamma", "Catalan") else 0
-            return f.kernel(("constant", node.param), sign=sign) if known is None else known()
-        case "powi":
-            return a[0] ** node.param
-        case "stated" | "positive":
-            f.learn(a[0], strict=node.op == "positive", stated=node.op == "stated")
-            return a[0]
-        case op if op in _MATRIX and not f.principal:
-            return _matrix(f, op, node.param, a)
-        case op if op in RULES and (op in COMPLEX or not f.principal):
-            return RULES[op](f, *a)
-        case op if op in ODD and not f.principal:
-            return f.odd(op, a[0])
-        case op if op in PLAIN or op in ODD or op in RULES:
-            return f.function((op, node.param), *a)
-    raise NotCovered(f"the operation {node.op}{' of complex numbers' if f.principal else ''}")
+    classes = of_values(steps)
+    return settled(lambda f: Reader(f, classes, frozenset(range(len(steps)))).entry(goal, 0).is_zero(), expanded)

@@ -109,6 +109,7 @@ LINE = Range(-_INF, _INF, True, True)
 ONE = Range(Fraction(1), Fraction(1))
 _UNIT = Range(Fraction(-1), Fraction(1))
 _ABOVE = Range(Fraction(0), _INF, True, True)
+_NOT_BELOW = Range(Fraction(0), _INF, False, True)
 
 
 def _times(a: tuple[End, bool], b: tuple[End, bool]) -> tuple[End, bool]:
@@ -175,7 +176,7 @@ def _abs(r: Range) -> Range:
         if r.low >= 0
         else -r
         if r.high <= 0
-        else _hull([(Fraction(0), False), *r._ends(), *(-r)._ends()]).within(Range(Fraction(0), _INF, False, True))
+        else _hull([(Fraction(0), False), *r._ends(), *(-r)._ends()]).within(_NOT_BELOW)
     )
 
 
@@ -260,8 +261,11 @@ class Ranges:
             case "scatter", (a,):
                 return self._scatter(step, a)
             case "matmul", (a, b):
-                each = a.squared() if self._is_square(parents) else a * b
+                is_square = step.shape[1:] == (1, 1) and self._is_gram(parents)  # a sum of squares
+                each = a.squared() if is_square else a * b
                 return each.times(*(2 * [self.steps[parents[0]].shape[2]]))
+            case "det", _ if self.steps[parents[0]].op == "matmul":
+                return _NOT_BELOW if self._is_gram([self.find(a) for a in self.steps[parents[0]].args]) else LINE
         rule = _FUNCTIONS.get(step.op)
         return LINE if rule is None else rule(args[0])
 
@@ -285,13 +289,13 @@ class Ranges:
         landed = np.bincount(positions(step.params, shape).reshape(-1), minlength=size(step.shape) + 1)[1:]
         return term.times(int(landed.min()), int(landed.max())) if landed.size else LINE
 
-    def _is_square(self, factors: Sequence[int]) -> bool:
-        """Whether a matrix product is of rows and the same numbers as columns: sums of squares."""
+    def _is_gram(self, factors: Sequence[int]) -> bool:
+        """Whether a matrix product is of matrices and their transposes."""
         left, right = (self.steps[i] for i in factors)
-        if left.shape[1] != 1 or right.shape[2] != 1 or size(left.shape) > _MOST:
+        if left.shape[1] != right.shape[2] or size(left.shape) > _MOST:
             return False
         (a, i), (b, j) = self._origin(factors[0]), self._origin(factors[1])
-        return a == b and bool(np.array_equal(i.reshape(-1), j.reshape(-1)))
+        return a == b and bool(np.array_equal(i.reshape(left.shape), j.reshape(right.shape).transpose(0, 2, 1)))
 
     def _origin(self, i: int) -> tuple[int, np.ndarray]:
         """The step that a layout reads, and at which positions."""

@@ -119,6 +119,8 @@ def _word(claim: Claim) -> str:
     only = claim.verdict.only if isinstance(claim.verdict, (Refuted, Agrees)) else None
     if isinstance(claim.verdict, Refuted) and claim.verdict.limit is not None:
         return f"right for {claim.verdict.limit[0]} only"
+    if isinstance(claim.verdict, Refuted) and claim.verdict.guard is not None:
+        return f"right but for {claim.verdict.guard}"
     return _WORD[claim.kind] if only is None else f"right for your {only} only"
 
 
@@ -162,6 +164,11 @@ def _answer(report: Results) -> str:
         one = "is the derivative" if len(wrong) == 1 else "are the derivatives"
         tends = f"{_yours(report, wrong)} {one} of what it tends to"
         return f"Right for {listed(sorted(map(str, loops)))}, and wrong for the code as it stops: {tends}."
+    guards = {c.verdict.guard for c in wrong if isinstance(c.verdict, Refuted)}
+    if wrong and None not in guards:
+        are = f"is {_DERIVATIVE[report.order]}" if len(wrong) == 1 else f"are {_DERIVATIVE[report.order]}s"
+        but = listed(sorted(map(str, guards)))
+        return f"Right but for {but}: {_yours(report, wrong)} {are} without it; with it, to the letter, not."
     if meant:
         what = f"{_yours(report, wrong)} {_not_the_derivative(report, wrong)} without that"
         return f"Wrong unless {meant}: {what}{_with(right)}."

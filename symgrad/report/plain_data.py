@@ -11,9 +11,8 @@ import numpy as np
 
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import Proved
-from symgrad.indices.cells import of_unknowns
 from symgrad.program.program import Program
-from symgrad.proving.certificates import certify, certify_cases
+from symgrad.proving.certificates import certify
 from symgrad.proving.checker import FORMAT, VERSION, are_all
 from symgrad.proving.checker_arithmetic import NotCovered
 from symgrad.report.exact_formulas import exact_latex, exact_text
@@ -43,12 +42,11 @@ def certificate_of(report: Results) -> dict[str, Any]:
 
 def _certificate(name: str, claim: Claim) -> dict[str, Any]:
     verdict = claim.verdict
-    branches, cases, why_not = [], None, None
+    branches, why_not = [], None
     if not isinstance(verdict, Proved):
         why_not = f"it is not proved, but {verdict.kind}"
     elif not verdict.proofs:
         why_not = "it is proved for all sizes at once, by rules that are not the checker's"
-        cases = _cases(verdict)
     else:
         branches = [certify(proof, name, claim.order) for proof in verdict.proofs]
     try:
@@ -56,17 +54,7 @@ def _certificate(name: str, claim: Claim) -> dict[str, Any]:
     except NotCovered:
         whole = False
     said = {"name": claim.name, "verdict": verdict.kind, "why_not": why_not}
-    return {**said, "branches": branches, "whole": whole, "cases": cases}
-
-
-def _cases(verdict: Proved) -> dict[str, Any] | None:
-    """A proof by cases for all sizes: what is equal, and in each case what is positive."""
-    proof = verdict.for_all and verdict.for_all.proof
-    cases = [link.under for link in proof.links if link.under] if proof else []
-    if proof is None or not cases:
-        return None
-    left, right = of_unknowns([proof.left, proof.right])
-    return certify_cases(left, right, [of_unknowns(case) for case in cases])
+    return {**said, "branches": branches, "whole": whole}
 
 
 def _claim(claim: Claim) -> dict[str, Any]:

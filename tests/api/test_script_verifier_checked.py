@@ -37,3 +37,5 @@ def test_the_line_of_its_backward_is_repaired():
     (repair,) = report.repairs
     assert (repair.line, repair.proved) == (15, True)
     assert repair.after == "grad_out * (s + x * (s * (1 - s)))"
+    assert report.repaired_source is not None
+    assert verify_script(report.repaired_source).verdict == "proved"  # it is the whole script

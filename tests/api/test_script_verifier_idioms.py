@@ -316,12 +316,36 @@ coef = [random.uniform(-1, 1), random.uniform(-1, 1)]
 def mean_error(coef):
     return sum((coef[0] * a + coef[1] - b) ** 2 for a, b in points) / len(points)
 every = [example_slopes(a, b, coef) for a, b in points]
-slopes = [sum(g[k] for g in every) / len(every) for k in range(2)]
-print(slopes, [by_differences(mean_error, coef, k, 0.0001) for k in range(2)])
+grad = [sum(g[k] for g in every) / len(every) for k in range(2)]
+print(grad, [by_differences(mean_error, coef, k, 0.0001) for k in range(2)])
 """
 
 
 def test_the_numbers_of_a_list_are_moved_one_by_one():
-    """One entry has the small number added, the other a zero: the quotient is of what `mean_error` gives."""
+    """One entry has the small number added, the other a zero: the quotient is of what `mean_error` gives.
+
+    What is printed beside it is meant as the gradient, however it is called.
+    """
     assert judged(PLAIN_LISTS)[0] == {"coef": "proved"}
+    assert judged(PLAIN_LISTS.replace("grad ", "these ").replace("(grad,", "(these,"))[0] == {"coef": "proved"}
     assert judged(PLAIN_LISTS.replace("[2 * gap * a, 2 * gap]", "[2 * gap * a, gap]"))[0] == {"coef": "refuted"}
+
+
+CLIPPED_IN_PLACE = """
+import numpy as np
+np.random.seed(3)
+x, W, w = np.random.randn(3), np.random.randn(4, 3), np.random.randn(4)
+h = W @ x
+h[h < 0] = 0
+loss = 0.5 * (w @ h - 1)**2
+dh = (w @ h - 1) * w
+dh[h <= 0] = 0
+dW = np.outer(dh, x)
+W -= 0.1 * dW
+"""
+
+
+def test_a_mask_of_what_it_changes_is_read_before_the_change():
+    """``h < 0`` is true nowhere once ``h[h < 0] = 0`` has been done: that is no branch that was not reached."""
+    assert judged(CLIPPED_IN_PLACE)[0] == {"W": "proved"}
+    assert judged(CLIPPED_IN_PLACE.replace("dh[h <= 0] = 0\n", ""))[0] == {"W": "refuted"}

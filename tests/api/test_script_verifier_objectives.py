@@ -6,6 +6,7 @@ The truth is the pencil's: each script is written with right gradients, and with
 import pytest
 
 from symgrad import verify_script
+from symgrad.errors import BadInput
 
 SLOW = pytest.mark.slow
 
@@ -293,3 +294,60 @@ def test_a_variable_whose_steps_are_computed_from_it_is_no_gradient_whatever_it_
     """The weights of a discriminator may be called dW; a slope's numbers depend on one that its function names."""
     assert verdicts(NAMED_D) == {"gW": "agrees", "dW": "proved"}
     assert verdicts(NAMED_D.replace("2 * fake.T", "fake.T")) == {"gW": "agrees", "dW": "refuted"}
+
+
+EPISODES = """
+import numpy as np
+rng = np.random.RandomState(2)
+model = {"W": rng.randn(3, 2), "v": rng.randn(3)}
+def backward(xs, hs, ds):
+    dv = np.dot(hs.T, ds).ravel()
+    dh = np.outer(ds, model["v"]) * (1 - hs**2)
+    return {"W": np.dot(dh.T, xs), "v": dv}
+for episode in range(2):
+    xs, hs, dlogps, rewards = [], [], [], []
+    for y, reward in [(1, 1.0), (0, -0.5), (1, 0.25)]:
+        x = rng.randn(2)
+        h = np.tanh(np.dot(model["W"], x))
+        logp = np.dot(model["v"], h)
+        p = 1 / (1 + np.exp(-logp))
+        xs.append(x)
+        hs.append(h)
+        dlogps.append(y - p)
+        rewards.append(reward)
+    advantage = np.vstack(rewards)
+    advantage -= np.mean(advantage)
+    d = np.vstack(dlogps)
+    d *= advantage
+    grad = backward(np.vstack(xs), np.vstack(hs), d)
+    for k in model:
+        model[k] += 0.01 * grad[k]
+"""
+
+
+@SLOW
+def test_a_policy_gradient_is_of_all_turns_of_an_episode_each_times_its_advantage():
+    """REINFORCE: the sum over the turns of the advantage times log pi(action), whose derivative for the logit is the
+    advantage times y - p.  What is called ``logp`` is the logit of one turn."""
+    report = verify_script(EPISODES)
+    assert report.ok
+    assert list(report.claims) == ["W", "v"]
+    assert any("cross-entropy of p (of a sigmoid)" in n and "each times advantage" in n for n in report.notes)
+    wrong = verify_script(EPISODES.replace("(1 - hs**2)", "(1 - hs)"))
+    assert [n for n, c in wrong.claims.items() if c.kind == "refuted"] == ["W"]
+
+
+def test_a_factor_that_the_activation_is_computed_from_is_no_weight():
+    """x is a part of the chain rule: squared, it is not the weight of a loss that would make this right."""
+    text = """
+import numpy as np
+x, y, w = np.array([1.0, 2.0, -0.5]), np.array([0.5, 1.5, 2.0]), 0.3
+for k in range(3):
+    error = w * x - y
+    step = np.sum(error * x * x)
+    w = w - 0.1 * step
+"""
+    right = text.replace("error * x * x", "error * x")
+    assert verdicts(right) == {"w": "proved"}
+    with pytest.raises(BadInput, match="nothing in it says"):
+        verify_script(text)

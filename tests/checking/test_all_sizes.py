@@ -367,7 +367,7 @@ def test_data_that_miss_a_constraint_are_refused():
     ("at", "kind", "message"),
     [
         ({"x": ("n", 0.5)}, BadInput, "at['x'] is ('n', 0.5), and 0.5 is neither a number nor the name of a size."),
-        ({"x": ("n-1",)}, BadInput, "at['x'] is ('n-1',), and 'n-1' is neither a number nor the name of a size."),
+        ({"x": ("n/2",)}, BadInput, "at['x'] is ('n/2',), and 'n/2' is neither a number nor the name of a size."),
         ({"x": ("n=3",), "y": ("n=4",)}, WrongShape, "the size n is both 3 and 4, in at['y']."),
         ({"x": ("y",), "y": ("n",)}, BadInput, "'y' is the name of an input and of a size."),
     ],

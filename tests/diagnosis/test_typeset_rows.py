@@ -128,6 +128,27 @@ def test_of_a_quadratic_form_it_is_told_first_that_the_matrix_has_to_be_symmetri
     assert verify(Latex(r"f = x^\top A x"), Latex(r"\nabla_x f = 2 A x"), assuming="A = A.T").verdict == "proved"
 
 
+LQR = Latex(r"J(u) = \frac12 x^\top Q x + \frac12 u^\top R u, \quad x = Ax_0 + Bu")
+AT = {"Q": (3, 3), "R": (2, 2), "A": (3, 3), "B": (3, 2), "x_0": (3,), "u": (2,)}
+
+
+@pytest.mark.slow
+def test_two_matrices_that_have_to_be_symmetric_are_told_together():
+    """Of the square ones only those that are needed: A, which is no weight, may be any."""
+    hand = Latex(r"\nabla_u J = B^\top Q(Ax_0 + Bu) + Ru")
+    report = verify(LQR, hand, at=AT)
+    assert report.verdict == "refuted"
+    assert str(report).startswith("Wrong unless Q and R are symmetric: ")
+    assert verify(LQR, hand, at=AT, assuming=report.claims["u"].verdict.true_if[1]).verdict == "proved"
+
+
+@pytest.mark.slow
+def test_what_is_wrong_with_symmetric_matrices_too_is_wrong():
+    report = verify(LQR, Latex(r"\nabla_u J = B^\top Q(Ax_0 + Bu) + 2Ru"), at=AT)
+    assert report.claims["u"].verdict.true_if is None
+    assert str(report).startswith("Wrong: ")
+
+
 @pytest.mark.parametrize(
     ("slope", "wrong"),
     [

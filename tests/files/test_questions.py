@@ -135,6 +135,13 @@ def test_a_file_that_was_named_is_told_what_it_lacks(file):
     assert found_in(".") == [Skipped("empty.py", "nothing in it is meant as a gradient")]
 
 
+def test_a_file_that_was_named_and_prints_is_a_script(file):
+    """Nothing in it is called as a gradient is called: what it prints beside its difference quotient is one."""
+    asked = "def f(a):\n    return a**3\n\nb = 1.5\ns = 3 * b**2\nprint(s, (f(b + 1e-6) - f(b)) / 1e-6)\n"
+    (told,) = answer_all(found_in(file("cube.py", asked)), Options(), Wanted(), None).answers
+    assert (told.verdict, [c.name for c in told.claims]) == ("proved", ["b"])
+
+
 def test_a_point_may_hold_tensors(file):
     """As labels are, which are given and not differentiated."""
     asked = """

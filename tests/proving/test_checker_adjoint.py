@@ -4,62 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from support.steps_in_torch import in_torch
 
-from symgrad.ops.scalars import OPS
-from symgrad.proving.checker_adjoint import REAL, SLOPES, CheckedStep, derivative, positions
+from symgrad.proving.checker_adjoint import REAL, SLOPES, CheckedStep, derivative
 from symgrad.proving.checker_arithmetic import NotCovered
 
 Steps = list[CheckedStep]
 F64 = torch.float64
-
-
-def in_torch(steps: Steps, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """The values of steps, computed by torch."""
-    values: list[torch.Tensor] = []
-    for s in steps:
-        a = [values[k] for k in s.args]
-        match s.op:
-            case "input":
-                values.append(inputs[s.params])
-            case "constant" if s.complex:
-                values.append(torch.tensor(1j, dtype=torch.complex128))
-            case "constant":
-                number = np.pi if "name" in s.params else eval(s.params["entries"][0])
-                values.append(torch.tensor(float(number), dtype=F64))
-            case "pick":
-                flat = torch.cat([torch.zeros(1, dtype=a[0].dtype), *(x.reshape(-1) for x in a)])
-                values.append(flat[torch.tensor(positions(s.params, s.shape))].reshape(s.shape))
-            case "scatter":
-                out = torch.zeros(s.size + 1, dtype=F64)
-                values.append(
-                    out.index_add(0, torch.tensor(positions(s.params, a[0].shape)), a[0].reshape(-1))[1:].reshape(
-                        s.shape
-                    )
-                )
-            case "powi":
-                values.append(a[0] ** s.params)
-            case "polygamma":
-                values.append(torch.polygamma(s.params, a[0]))
-            case "inverse":
-                values.append(torch.linalg.inv(a[0]))
-            case "det":
-                values.append(torch.linalg.det(a[0]))
-            case "neg":
-                values.append(-a[0])
-            case "sign":
-                values.append(torch.sgn(a[0]))
-            case "stop":
-                values.append(a[0].detach())
-            case "matmul":
-                values.append(torch.matmul(*(x.to(torch.promote_types(a[0].dtype, a[1].dtype)) for x in a)))
-            case "add" | "sub" | "mul" | "div" | "pow" | "conj" | "real" | "imag" | "abs":
-                values.append(getattr(torch, s.op)(*a))
-            case op:
-                values.append(OPS[op].torch(*a))
-    return values
 
 
 def agrees(steps: Steps, inputs: dict[str, torch.Tensor], name: str, kind: str = "gradient") -> bool:

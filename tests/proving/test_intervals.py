@@ -172,3 +172,20 @@ def test_a_sum_of_what_is_positive_is_positive_where_there_is_a_term(model, posi
     program = lift(model, at={"x": np.zeros((3, 2))})
     steps, place = primitive(program, [program.output])
     assert Ranges(steps)[place[program.output]].is_positive == positive
+
+
+@pytest.mark.parametrize(
+    ("model", "is_known"),
+    [
+        (lambda X: torch.linalg.det(X.T @ X), True),
+        (lambda X: torch.linalg.det(X @ X.T), True),
+        (lambda X: torch.linalg.det(X @ X), False),
+        (lambda X: torch.linalg.det(X.T @ torch.flip(X, (0,))), False),
+    ],
+)
+def test_the_determinant_of_a_gram_matrix_is_not_negative(model, is_known):
+    program = lift(model, at={"X": (3, 3)})
+    steps, place = primitive(program, [program.output])
+    found = Ranges(steps)[place[program.output]]
+    assert found.is_not_negative == is_known
+    assert not found.is_positive  # X may be singular

@@ -6,7 +6,7 @@ what does not fit that is a function of the reader.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -357,6 +357,7 @@ def open_reader(
     functions: frozenset[str],
     words: frozenset[str],
     context: str,
+    readings: Mapping[str, bool] | None = None,
 ) -> Reader:
     """A reader at the first of ``tokens``, with all rows of the table."""
-    return Reader(text, tokens, known, numbers, functions, words, _ROWS, context)
+    return Reader(text, tokens, known, numbers, functions, words, _ROWS, context, readings or {})

@@ -161,6 +161,7 @@ def equations(
     beside: str = "",
     outputs: Mapping[str, tuple[str, ...]] | None = None,
     values: bool = False,
+    readings: Mapping[str, bool] | None = None,
 ) -> tuple[Equation, ...]:
     """The equations of ``text``.
 
@@ -168,6 +169,7 @@ def equations(
     these arguments, and ``words`` names of several letters; those that the text itself defines are added.
     With ``values`` no row defines a function of the table, ``\\operatorname{tr}(A) = ...``: two values are equal.
     ``beside`` is the text of the model, and ``outputs`` what it defines, with its inputs: ``u_{xx}`` is a derivative.
+    ``readings`` says of factors after a slash whether all of them are the denominator.
     Raises `BadFormula` where the text is no formula, with the place.
     """
     pieces = pieces_of(text, tokens(text))
@@ -175,11 +177,12 @@ def equations(
         raise BadFormula("the formula is empty.", instead="Write an expression, for example w \\tanh(x).")
     numbers = _numbers(pieces)
     takes = dict(functions or {})
+    context = f"{beside} {text}"
 
     def reader(piece: list[Token], names: frozenset[str] | None) -> Reader:
         end = min(piece[-1].stop if piece else 0, len(text))
         tail = Token("end", "", end, end + 1)
-        return open_reader(text, [*piece, tail], names, numbers, frozenset(takes), words, f"{beside} {text}")
+        return open_reader(text, [*piece, tail], names, numbers, frozenset(takes), words, context, readings)
 
     lefts: list[Equation] = []
     names = known

@@ -11,13 +11,16 @@ from dataclasses import replace
 from fractions import Fraction
 
 from symgrad.lifting.latex.token_reader import (
+    PRIME,
     Name,
     Node,
     Reader,
+    TwoReadings,
     Undecided,
     called_names,
     missing,
     parts,
+    place,
     spelled,
     starts_name,
     unexpected,
@@ -68,6 +71,12 @@ def product(r: Reader) -> Node:
             inner = factor(r)
             factors.append(Node("neg", (inner,), (sign.start, inner.span[1])) if negative else inner)
         elif starts_factor(r, token):
+            if operators and operators[-1] == "/":
+                if (whole := _denominator(r, factors[-1])) is not None:
+                    factors[-1] = whole
+                    continue
+                span = (factors[0].span[0], factors[-1].span[1])
+                factors, operators = [Node("mul", tuple(factors), span, tuple(operators))], []
             juxtapose(r, token, factors, operators)
             operators.append("")
             factors.append(factor(r))
@@ -80,13 +89,37 @@ def product(r: Reader) -> Node:
     return Node("mul", tuple(factors), (factors[0].span[0], factors[-1].span[1]), tuple(operators))
 
 
+def _denominator(r: Reader, first: Node) -> Node | None:
+    """All factors after a slash as its denominator; None where the first alone is it.
+
+    Raises `TwoReadings` where nobody has said which.
+    """
+    mark, below, signs = r.at, [first], []
+    while starts_factor(r, r.token):
+        juxtapose(r, r.token, below, signs)
+        signs.append("")
+        below.append(factor(r))
+    span = (first.span[0], below[-1].span[1])
+    written = " ".join(r.written(span).split())
+    if written not in r.readings:
+        raise TwoReadings(
+            "after a slash it is not clear what the denominator is.",
+            of=written,
+            where=place(r.text, span),
+            instead="Write \\frac{a}{b c}, a/(b c) or \\frac{a}{b} c.",
+        )
+    if not r.readings[written]:
+        r.at = mark
+        return None
+    for each in below:
+        visible(r, each)
+    return Node("mul", tuple(below), span, tuple(signs))
+
+
 def juxtapose(r: Reader, token: Token, factors: list[Node], operators: list[str]) -> None:
     """Refuse a factor without a sign before it where that has two readings."""
     last = factors[-1]
     here, between = (last.span[0], token.stop), r.text[last.span[1] : token.start]
-    if operators and operators[-1] == "/":
-        instead = "Write \\frac{a}{b c}, a/(b c) or \\frac{a}{b} c."
-        r.fail("after a slash it is not clear what the denominator is.", here, instead)
     if "\\quad" in between or "\\qquad" in between:
         instead = "Leave out an equation's number and remarks; for a product write \\cdot."
         r.fail("\\quad separates what stands beside it.", here, instead)
@@ -105,7 +138,7 @@ def _refuse_raised_call(r: Reader, last: Node) -> None:
     """Refuse ``f^2(x)``, which may be a square of a function's value."""
     name = last.args[0]
     base = name.value.base
-    called = not r.functions.isdisjoint(called_names(name))
+    called = _is_called(r, name)
     if not called and r.knows(spelled(name), base):
         return
     mark, inner = r.at, fenced(r, commas=True)
@@ -339,11 +372,16 @@ def subscripted(r: Reader, node: Node) -> Node:
                 r.fail("two subscripts stand on one name.", (node.span[0], r.token.stop), "Write x_{i,j}.")
             r.at += 1
             node = Node("symbol", subscript(r), r.since(node.span[0]), node.value)
-        elif r.accept("'"):
+        elif r.is_sign(PRIME) and not (r.readings.get(PRIME) and not r.on_left and not _is_called(r, node)):
+            r.at += 1
             node = primed(r, node)
         else:
             break
     return node
+
+
+def _is_called(r: Reader, name: Node) -> bool:
+    return not r.functions.isdisjoint(called_names(name))
 
 
 def primed(r: Reader, node: Node) -> Node:
@@ -395,14 +433,17 @@ def raised(r: Reader, node: Node) -> Node:
 def _primed_group(r: Reader, node: Node) -> Node:
     """``(x^2)'``, which is its derivative by what the row is for; refused where it may be a transpose."""
     start, order = r.token.start, 0
-    while r.accept("'"):
+    while r.accept(PRIME):
         order += 1
     names = [p for p in parts(node) if p.head == "symbol" and not p.args]
     inside = r.written(node.span)
     capital = any(p.value.base[0].isupper() or p.value.style for p in names)
     if node.span != r.fence or len(r.by) != 1 or capital or r.text[r.token.start :].lstrip().startswith(inside):
+        if r.readings.get(PRIME) and order == 1:
+            return Node("transpose", (node,), r.since(node.span[0]), PRIME)
         instead = "Write ^\\top, or \\frac{d}{dx}(...)."
-        r.fail("a prime is a derivative to some and a transpose to others.", (start, r.before.stop), instead)
+        what = "a prime is a derivative to some and a transpose to others."
+        r.fail(what, (start, r.before.stop), instead, TwoReadings)
     return Node("derivative", (node, *r.by * order), r.since(node.span[0]), order)
 
 

@@ -22,7 +22,7 @@ from symgrad.lifting.latex.plain_form import plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
 from symgrad.lifting.latex.tensor_values import Value
-from symgrad.lifting.latex.token_reader import Node, Undecided, parts, place
+from symgrad.lifting.latex.token_reader import Node, TwoReadings, Undecided, parts, place
 from symgrad.lifting.latex.tokens import refuse_escapes
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.builder import Builder
@@ -87,6 +87,7 @@ class Latex:
     values: bool = field(default=False, kw_only=True, repr=False)  # whether no row defines a function of the table
     moving: tuple[str, ...] = field(default=(), kw_only=True, repr=False)  # differentials, which are inputs too
     above: int = field(default=0, kw_only=True, repr=False)  # the rows that stood above it, in the text that it is of
+    readings: Mapping[str, bool] = field(default_factory=dict, kw_only=True, repr=False)  # see `Reader`
     made: dict[tuple[tuple[str, tuple[int, ...]], ...], _Elaborated] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -104,7 +105,7 @@ class Latex:
                 raise BadInput(
                     f"shapes[{name!r}] is {shape!r}.", instead="Give a size or a letter for each axis: ('m', 'd')."
                 )
-        with contextlib.suppress(Undecided):  # the model may decide
+        with contextlib.suppress(Undecided, TwoReadings):  # the model may decide, or both are asked about
             _ = self.equations
 
     def __str__(self) -> str:
@@ -126,7 +127,7 @@ class Latex:
             words, beside = words_of(self.model.equations), self.model.text
             last = self.model.document.definitions[-1:]
             outputs = {str(d.name): self.model.document.names for d in last if not (d.indices or d.arguments)}
-        return equations(self.text, known, functions, words, beside, outputs, self.values)
+        return equations(self.text, known, functions, words, beside, outputs, self.values, self.readings)
 
     @functools.cached_property
     def document(self) -> Document:

@@ -21,6 +21,7 @@ from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
     Reader,
+    TwoReadings,
     Undecided,
     called_names,
     differential,
@@ -506,7 +507,10 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         return call(r, named_function + "'" * primes, 0, node.span[0])
     if base in LIKE_FUNCTIONS or base.endswith("_prime"):
         what = f"{letter}(...) reads as a function, and which one is not known."
-        r.fail(what, here, f"Write out what it is; {product}{_by_name(base)}.", Undecided)
+        instead = f"Write out what it is; {product}{_by_name(base)}."
+        if primes and r.knows(stem):
+            r.fail(what, here, instead, TwoReadings)
+        r.fail(what, here, instead, Undecided)
     mark, inner = r.at, fenced(r, commas=True)
     whole, inside = (node.span[0], inner.span[1]), r.text[r.tokens[mark].stop : r.before.start].strip()
     if inner.head == "several":

@@ -153,12 +153,12 @@ def constant_factors(node: Node, index: str) -> Iterator[Node]:
                 yield factor
 
 
-def possible_transposes(node: Node) -> Iterator[Node]:
-    """The factors with a prime before one of the same name: ``y'y``."""
+def possible_transposes(node: Node, arguments: Set[str]) -> Iterator[Node]:
+    """The factors with a prime before one of the same name, ``y'y``, or of an argument's name: ``f(x) = x'y``."""
     for k, factor in enumerate(node.args[:-1]):
         if factor.head == "symbol" and factor.value.base.endswith("_prime") and not node.value[k]:
             after = {p.value.base for x in node.args[k + 1 :] for p in parts(x) if p.head == "symbol"}
-            if factor.value.base.removesuffix("_prime") in after:
+            if factor.value.base.removesuffix("_prime") in after | arguments:
                 yield factor
 
 

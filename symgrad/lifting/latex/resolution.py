@@ -30,6 +30,7 @@ from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
+    TwoReadings,
     letters_below,
     letters_in,
     parts,
@@ -353,13 +354,13 @@ class _Resolver:
         return node if inner.head == "infinity" else self.walk(node, scope)
 
     def refuse_transposes(self, node: Node) -> None:
-        """Refuse ``y'y``, which is a sum of squares to some, unless y' is said to be a name."""
-        for factor in possible_transposes(node):
+        """Refuse ``y'y``, which is a sum of squares to most, unless y' is said to be a name."""
+        for factor in possible_transposes(node, self.arguments):
             if not self.is_taken(self.name_of(factor), frozenset()):
                 shown = factor.value.shown[:-1]
                 what = f"{shown}' is the transpose of {shown} to some, and another name to others."
                 instead = f"Write {shown}^\\top for the transpose, or give the name another mark: \\tilde{{{shown}}}."
-                self.fail(what, factor.span, instead)
+                self.fail(what, factor.span, instead, TwoReadings)
 
     def logarithm(self, of: Node) -> str | None:
         """The name of ``\\ln L`` where a row says what it is."""
@@ -529,12 +530,12 @@ class _Resolver:
             near = close_names(cased, self.known)
             plain = {n.replace(".", "_") for n in self.known}
             if cased not in plain:
-                self.fail(
-                    f"{cased!r} is not an input of the model, which has {listed}.",
-                    node.span,
-                    near or f'If it is a size, say of what: Latex(r"...", shapes={{"u": ("{cased}", "d")}}).',
-                    UnknownName,
-                )
+                what = f"{cased!r} is not an input of the model, which has {listed}."
+                advice = f'If it is a size, say of what: Latex(r"...", shapes={{"u": ("{cased}", "d")}}).'
+                if cased.removesuffix("_prime") in self.known:
+                    advice = f"Write {node.value.shown[:-1]}^\\top for a transpose."
+                    self.fail(what.replace("_prime", "'"), node.span, advice, TwoReadings)
+                self.fail(what, node.span, near or advice, UnknownName)
         self.borrowed |= cased in self.lets
         (self.formals if cased in self.bound else self.names).setdefault(cased, node.span)
         return Node("name", (), node.span, cased)

@@ -27,7 +27,7 @@ from symgrad.lifting.latex.tensor_values import (
     refuse_whole,
     too_many_indices,
 )
-from symgrad.lifting.latex.token_reader import Node, parts, place
+from symgrad.lifting.latex.token_reader import PRIME, Node, parts, place
 
 _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|bold|vec|overrightarrow|pmb)\b")
 _OF_POWERS = frozenset(("add", "neg", "number", "pow", "name"))
@@ -230,7 +230,7 @@ class Meaning:
             case "root":
                 return self.root(node, scope)
             case "transpose":
-                return a.transposed(self.value(args[0], scope), sure=node.value != "T")
+                return a.transposed(self.value(args[0], scope), sure=node.value not in ("T", PRIME))
             case "abs":
                 return self.absolute(node, scope)
             case "norm":

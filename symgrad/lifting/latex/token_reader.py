@@ -21,6 +21,21 @@ class Undecided(UnknownOperation):
     """A name before a parenthesis: only the model tells whether it is a factor or a function."""
 
 
+PRIME = "'"
+
+
+class TwoReadings(BadFormula):
+    """What is one thing to some and another to others: `symgrad.lifting.latex.two_readings` asks in both.
+
+    ``of`` is what a reader's ``readings`` calls it by: the factors after a slash, of which all may be the denominator
+    or the first alone; or `PRIME`, which may be a transpose.
+    """
+
+    def __init__(self, what: str, *, of: str = PRIME, where: str | None = None, instead: str | None = None) -> None:
+        super().__init__(what, where=where, instead=instead)
+        self.of = of
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One operation of the formula; ``span`` is its place in the text."""
@@ -165,6 +180,7 @@ class Reader:
     words: frozenset[str]
     rows: Mapping[str, tuple[Row, ...]]
     context: str = ""  # all that is written, here and in the model
+    readings: Mapping[str, bool] = field(default_factory=dict)  # what is said of `TwoReadings`
     at: int = 0
     depth: int = 0
     commas: bool = False  # whether a comma separates arguments here

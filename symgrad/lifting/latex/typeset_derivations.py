@@ -35,7 +35,8 @@ def joined(formulas: Sequence[Latex]) -> Latex:
         return formulas[0]
     shapes = {name: shape for f in formulas for name, shape in f.shapes.items()}
     rename = {name: outer for f in formulas for name, outer in f.rename.items()}
-    return Latex(" \\\\\n".join(f.text for f in formulas), shapes=shapes, rename=rename)
+    readings = {factors: whole for f in formulas for factors, whole in f.readings.items()}
+    return Latex(" \\\\\n".join(f.text for f in formulas), shapes=shapes, rename=rename, readings=readings)
 
 
 def derivation(formula: Latex) -> Steps | None:

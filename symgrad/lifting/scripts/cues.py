@@ -49,6 +49,7 @@ _COTANGENT = re.compile(
     re.IGNORECASE,
 )
 _RATE = re.compile(r"(.*\.)?(lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learning.*)", re.IGNORECASE)
+_BESIDE = re.compile(r"(^|\.)(print|zip|\w*close|assert\w*)$")  # what shows two values together
 _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
 
 
@@ -189,7 +190,8 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
         if isinstance(n, ast.comprehension) and isinstance(n.iter, ast.Call) and ast.unparse(n.iter.func) == "zip":
             parts = {_root(ast.unparse(a)) for a in n.iter.args}
             followed |= parts if parts & followed and n.iter.lineno in updates else set()
-    followed |= {_root(m) for m in (*_moved(tree), *named)}
+    moved = {_root(m) for m in _moved(tree)}
+    followed |= {*moved, *map(_root, named), *(names.intersection(_shown(tree)) if moved else ())}
     for name in names:
         for other in names:
             if name != other and names_gradient(other, name):
@@ -394,6 +396,19 @@ def _moved(tree: ast.Module) -> Iterator[str]:
             yield ast.unparse(node.left)
         if isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub)) and _is_small(node.value):
             yield ast.unparse(node.target)
+
+
+def _shown(tree: ast.Module) -> Iterator[str]:
+    """What may stand beside a difference quotient, however it is called: printed, zipped, compared by a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _BESIDE.search(ast.unparse(node.func)):
+            for shown in node.args:
+                values = (
+                    [v.value for v in shown.values if isinstance(v, ast.FormattedValue)]
+                    if isinstance(shown, ast.JoinedStr)
+                    else [shown]
+                )
+                yield from (v.id for v in values if isinstance(v, ast.Name))
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:

@@ -460,10 +460,13 @@ def _is_size(e: ast.expr) -> bool:
 
 
 def _is_repeatable(e: ast.expr) -> bool:
-    """Whether an expression may be evaluated twice: it calls nothing but str(), and what gives the names of a scope."""
+    """Whether an expression may be evaluated twice: it calls nothing but str(), and what gives the names of a scope,
+    and compares nothing: ``h < 0`` is another mask once ``h[h < 0] = 0`` has been done."""
     calls = [n for n in ast.walk(e) if isinstance(n, ast.Call)]
     plain = all(isinstance(c.func, ast.Name) and c.func.id in ("str", "globals", "locals", "vars") for c in calls)
-    return plain and not any(isinstance(n, (ast.NamedExpr, ast.Await, ast.Yield, ast.Slice)) for n in ast.walk(e))
+    return plain and not any(
+        isinstance(n, (ast.NamedExpr, ast.Await, ast.Yield, ast.Slice, ast.Compare)) for n in ast.walk(e)
+    )
 
 
 @functools.lru_cache(maxsize=256)  # each point is a run, and they are all of the same text

@@ -17,7 +17,8 @@ from symgrad.lifting.scripts.losses import LOSSES, Error, parts
 from symgrad.lifting.scripts.roles import Derivation, Roles
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.trails import Trails, between
-from symgrad.program.program import Step, size
+from symgrad.program.builder import Builder
+from symgrad.program.program import Step, dependents, size
 
 CLOSE = 1e-7
 
@@ -73,13 +74,21 @@ class Assumed:
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
         b = run.trace.builder
-        found = self.error.step(b.steps)
-        if found is None:
+        b.source = None  # no line of the script says it
+        made = self.write(b, dependents(b.steps, b.inputs.values()))
+        if made is None:
             raise NotReproducible(
                 f"with other values in its inputs, the script goes another way in line {self.error.line}."
             )
-        b.source = None  # no line of the script says it
-        made = LOSSES[self.loss].write(b, *parts(b, found))
+        return made
+
+    def write(self, b: Builder, moved: set[int]) -> int | None:
+        """The loss as a step, of an error that depends on what is ``moved``; None where there is none such."""
+        error = self.error.step(b.steps)
+        of = parts(b, error, moved) if error is not None else None
+        if of is None:
+            return None
+        made = LOSSES[self.loss].write(b, of.activation, of.targets, of.weights)
         return made if self.factor == 1 else b.mul(b.number(self.factor), made)
 
 
@@ -209,7 +218,8 @@ def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[s
     if ratio and np.all(np.abs(g - ratio * d) <= CLOSE * scale * abs(ratio)) and d.size > 1:
         return "factor", ratio, 0.0
     k = len(mine)
-    if d.size > k and not off.reshape(k, -1).any(0).all():
+    tells = ((g != 0) | (d != 0)).reshape(k, -1).any(0)  # that both are zero in an entry tells nothing
+    if d.size > k and not off.reshape(k, -1).any(0)[tells].all():
         return "partly", None, 0.0
     length = float(np.linalg.norm(g) * np.linalg.norm(d))
     return "wrong", None, 3 * max(0.0, float(g @ d) / length) if length else 0.0

@@ -8,29 +8,26 @@ about the variables whose objective it is.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from symgrad.errors import BadInput
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Claim, Held, Hypothesis, Place, Scaled, hold
-from symgrad.lifting.scripts.losses import LOSSES, errors, parts
+from symgrad.lifting.scripts.losses import LOSSES, Parts, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
+from symgrad.lifting.scripts.proposals import asked_for, tie
 from symgrad.lifting.scripts.roles import NAMED
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, full_paths
 from symgrad.lifting.scripts.weighing import NAMED_SO, NICE, STATED, Candidate, Row, Sight, Weighing
 from symgrad.program.builder import Builder
 from symgrad.program.program import dependencies, size
 
-_STARTS = frozenset("start initial init guess begin x0 p0".split())  # words of what a solver begins with
 _TARGETS = frozenset("target targets advantage advantages adv baseline bootstrap".split())
 _ERRORS = 12  # differences that are tried as where a loss begins
 
@@ -67,7 +64,7 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
         rivals = [r for r in rows[1:] if r.cue >= top.cue and r.output.name != top.output.name]
         rivals = [r for r in rivals if r.score > top.score - 1 and r.words != top.words]
         if rivals:
-            raise _tie(w, [top, *rivals])
+            raise tie(w, [top, *rivals])
     if told.gradients is not None:
         return (_hypothesis(w, _scaled(top)),)
     if told.output is not None:  # the others take what is theirs, and are not asked about
@@ -145,7 +142,7 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
             best = max(may, key=lambda r: (r.cue, _judged(w, r)[v].score), default=None)
             names = {r.output.name for r in may if best is not None and r.cue == best.cue}
             if len(names) > 1:
-                raise _tie(w, [_only(w, r, {v}) for r in may if best is not None and r.cue == best.cue])
+                raise tie(w, [_only(w, r, {v}) for r in may if best is not None and r.cue == best.cue])
         if best is not None:
             given.setdefault(rows.index(best), []).append(v)
     taken = {v for several in given.values() for v in several}
@@ -306,110 +303,6 @@ def _scaled(row: Row) -> Row:
     return replace(row, output=output)
 
 
-# ------------------------------------------------------------------------------------------------ questions
-
-
-def asked_for(w: Weighing, told: Told) -> BadInput:
-    """What was understood of a script whose parts the evidence does not tell, and the line that says them."""
-    losses = [o.name for o in sorted(w.candidates(told.output), key=lambda o: -o.cue)]
-    first: dict[str, str] = {}
-    for p in sorted(w.pairs, key=lambda p: -p.weight):
-        if not p.label.startswith(UNNAMED) and "," not in p.label:
-            first.setdefault(p.name or cues.tail(p.input.path), p.label.lstrip("-"))
-    found = list(dict.fromkeys(e.path for e in w.events if "()" not in e.path and e.step not in w.numeric))
-    where = []
-    if losses:
-        where.append(f"    numbers that it computes: {', '.join(dict.fromkeys(losses[:6]))}")
-    if first:
-        where.append(f"    gradients, as it seems: {', '.join(f'{g} for {x}' for x, g in list(first.items())[:6])}")
-    elif found:
-        where.append(f"    variables that hold numbers: {', '.join(found[:8])}")
-    if not losses and not first and (line := _uncalled(w)) is not None:
-        return BadInput(
-            "the script calls no function whose gradient it defines.",
-            where="\n".join(where) or None,
-            instead=f"Add a line that calls both where the gradient is to be judged: {line}",
-        )
-    if first and not losses and told.output is None:
-        return BadInput(
-            "the script computes no number that what looks like a gradient may be the gradient of.",
-            where="\n".join(where),
-            instead=f"Add a line that computes it, before its gradients are: loss = {_objective(w)}",
-        )
-    lacking = "what is differentiated" if first else "what is meant as a gradient"
-    output = told.output or (losses[0] if losses else "loss")
-    pairs = first or _guesses(w)
-    return BadInput(
-        f"the script does not call autograd, and nothing in it says {lacking}.",
-        where="\n".join(where) or None,
-        instead=_say(output, pairs) if pairs else "Add the backward pass, or a loss and an update, to the script.",
-    )
-
-
-def _objective(w: Weighing) -> str:
-    """A call of the script's function that gives one number, to show what a line may say."""
-    events = [e.path.removesuffix("()") for e in w.events if e.path.endswith("()") and size(w.steps[e.step].shape) == 1]
-    found = [w.run.namespace[n] for n in sorted(events, key=cues.is_loss, reverse=True) if n in w.run.namespace]
-    for f in found:
-        if isinstance(f, FunctionType):
-            return f"{f.__name__}({', '.join(f.__code__.co_varnames[: f.__code__.co_argcount])})"
-    return "..."
-
-
-def _uncalled(w: Weighing) -> str | None:
-    """A call of ``check_grad`` for an objective and its gradient that a script only defines."""
-    space = w.run.namespace
-    code = {n: f.__code__ for n, f in space.items() if isinstance(f, FunctionType) and f.__module__ == "__main__"}
-    arguments = {n: c.co_varnames[: c.co_argcount] for n, c in code.items() if c.co_argcount}
-    called = {e.path.partition("(")[0] for e in w.events if "()" in e.path}
-    for f, g in itertools.permutations(set(arguments) - called, 2):
-        is_pair = cues.is_derivative(g, f"{f}()") or (cues.is_gradient(g) and cues.is_loss(f))
-        if not is_pair or arguments[f] != arguments[g]:
-            continue
-        name, *others = arguments[f]
-        arrays = {n: cues.words(n) for n, x in space.items() if isinstance(x, (np.ndarray, list))}
-        begins = [n for wanted in ({name, f"{name}0"}, _STARTS) for n, said in arrays.items() if wanted & {*said}]
-        given = [*begins[:1], *([] if begins else [f"{name}0"]), *others]
-        return f"from scipy.optimize import check_grad; print(check_grad({', '.join([f, g, *given])}))"
-    return None
-
-
-def _guesses(w: Weighing) -> dict[str, str]:
-    """An input and a variable of its shape that may be its gradient, to show how one says it."""
-    events = [e for e in w.events if "()" not in e.path and w.trails.event_of.get(e.step) is e]
-    for e in reversed(events):
-        for other in events:
-            fits = w.steps[e.step].shape == w.steps[other.step].shape and other.step in w.trails.before(e.step)
-            if fits and other.path != e.path and other.step != e.step and e.step not in w.numeric:
-                return {cues.tail(other.path): cues.tail(e.path)}
-    return {}
-
-
-def _tie(w: Weighing, rows: Sequence[Row]) -> BadInput:
-    names = list(dict.fromkeys(r.output.name for r in rows))
-    where = []
-    for r in rows:
-        said = ", ".join(f"{s.pair.label} for {s.pair.name or cues.tail(s.pair.input.path)}" for s in r.sights)
-        where.append(f"    {r.output.name}    {said}")
-    first = {s.pair.name or cues.tail(s.pair.input.path): s.pair.label.lstrip("-") for s in rows[0].sights}
-    return BadInput(
-        f"the script computes {' and '.join(names)}, and nothing tells which one the gradients are of.",
-        where="\n".join(dict.fromkeys(where)),
-        instead=_say(names[0], {x: g for x, g in first.items() if not g.startswith(UNNAMED) and "," not in g}),
-    )
-
-
-def _say(output: str, pairs: Mapping[str, str]) -> str:
-    """The keywords, and the options, that say which is which."""
-    some = dict(list(pairs.items())[:3])
-    options = " ".join(f"--gradient {x}={g}" for x, g in some.items())
-    keyword = f", gradients={some!r}" if some else ""
-    return (
-        f"Say which is which: output={output!r}{keyword}; or, on the command line: --output {output} {options}".rstrip()
-        + "."
-    )
-
-
 # ------------------------------------------------------------------------------------------------ what is assumed
 
 
@@ -420,15 +313,19 @@ def _assumed(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
         return None
     last = max(p.at for p in pairs)
     moved = w.trails.after({p.input.step for p in pairs})
-    best: tuple[tuple[bool, bool, bool, float], Row] | None = None
+    best: tuple[tuple[bool, bool, bool, bool, float], Row] | None = None
     found = [(e, i) for e, i in errors(w.trails, moved, last) if i not in w.numeric]
     named = {w.trails.stripped(e.step): e.path for e in reversed(w.events)}
-    found = [(e, i) for e, i in found if i in named or any(map(w.trails.variable, w.steps[i].args))]
-    for error, step in found[:_ERRORS]:
+    found = [(e, i) for e, i in found if i in named or e.op != "sub" or any(map(w.trails.variable, w.steps[i].args))]
+    plain_ones = [one for one in found if one[0].op == "sub"][:_ERRORS]
+    for error, step in [*plain_ones, *[one for one in found if one[0].op != "sub"][:_ERRORS]]:
         for name, loss in LOSSES.items():
             trial = Builder(list(b.steps), dict(b.inputs))
-            a, t = parts(trial, step, moved)
-            plain = Candidate(Assumed(name, error, Fraction(1)), "the loss", loss.write(trial, a, t), 0.0)
+            of = parts(trial, step, moved)
+            if of is None:
+                break
+            made = loss.write(trial, of.activation, of.targets, of.weights)
+            plain = Candidate(Assumed(name, error, Fraction(1)), "the loss", made, 0.0)
             row = w.row(plain, trial, pairs)
             factors = [s.factor for s in row.sights if s.word in ("right", "factor") and s.factor]
             if not factors:
@@ -440,11 +337,10 @@ def _assumed(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
             if factor != 1:
                 made = trial.mul(trial.number(factor), plain.step)
                 row = w.row(replace(plain, place=Assumed(name, error, factor), step=made), trial, pairs)
-            whole = named.get(step) if w.trails.variable(a) is None else None  # an error that has a name of its own
-            text = loss.text if whole is None else loss.text.replace("{a} - {t}", whole)
-            text = text.format(a=_called(w, a), t=_called(w, t))
-            has_slope = name == "sigmoid" and w.has_complement(a, pairs)
-            speaks = (row.rights == len(row.sights), not has_slope, *_plausibility(row, trial))
+            text = _told(w, loss.text, of, named.get(step))
+            has_slope = name == "sigmoid" and w.has_complement(of.first[0], of.differences, pairs)
+            all_right, is_plain = row.rights == len(row.sights), of.weights is None
+            speaks = (all_right, not has_slope, is_plain, *_plausibility(row, trial))
             if best is None or speaks > best[0]:
                 best = speaks, replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
     return best[1] if best is not None else None
@@ -459,10 +355,12 @@ def _is_written(w: Weighing, top: Row, assumed: Row) -> bool:
     before = dependencies(steps, [top.output.step], w.changed)  # and not by way of an update
     error = place.error.step(steps)
     is_called_so = not {"error", "err", "errors", "e", "mae"} & {*cues.words(top.output.name)}
-    if is_called_so and error is not None and parts(w.run.trace.builder, error)[0] in before:
+    moved = w.trails.after({p.input.step for p in w.pairs})
+    found = parts(Builder(list(steps), {}), error, moved) if error is not None else None
+    if is_called_so and found is not None and found.activation in before:
         return True
-    made = place.step(w.run, w.trails)
-    return w.is_any(made, [i for i in before if size(steps[i].shape) == 1 and steps[i].args])
+    made = place.write(w.run.trace.builder, moved)
+    return made is not None and w.is_any(made, [i for i in before if size(steps[i].shape) == 1 and steps[i].args])
 
 
 def _plausibility(row: Row, trial: Builder) -> tuple[bool, float]:
@@ -480,9 +378,13 @@ def _plausibility(row: Row, trial: Builder) -> tuple[bool, float]:
     return first, row.score
 
 
-def _called(w: Weighing, i: int) -> str:
-    event = w.trails.variable(i) if i < len(w.steps) else None
-    return event.path if event is not None else "the targets"
+def _told(w: Weighing, text: str, of: Parts, name: str | None) -> str:
+    """How a loss of these parts is said; of an error that has a name where its activation has none."""
+    variables = [w.trails.variable(i) if i < w.length else None for i in of.first]
+    a, t, *weights = [event.path if event is not None else None for event in variables]
+    text = text.replace("{a} - {t}", name) if a is None and name is not None else text
+    said = text.format(a=a or "the activation", t=t or "the targets")
+    return f"{said}, each times {' and '.join(x or 'its weight' for x in weights)}" if of.weights is not None else said
 
 
 def _hypothesis(w: Weighing, row: Row) -> Hypothesis:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
+from symgrad.evaluation.floats import wide_by_default
 from symgrad.lifting.scripts.execution import Script
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.sides import Execution
@@ -118,19 +118,9 @@ class PlainRuns:
         leaves = {self.leaves[n]: values[n] for n in values if n in self.leaves}
         wanted = {key for r in self.readings.values() for key in r.keys}
         watcher = Watcher(self.given, values, leaves, wanted, self.turns)
-        with _in_float64() if self.in_float32 else contextlib.nullcontext():
+        with wide_by_default() if self.in_float32 else contextlib.nullcontext():
             space = self.script.watched(watcher, names, text)
         return {label: r.value(watcher.found) for label, r in self.readings.items()}, watcher, space
-
-
-@contextlib.contextmanager
-def _in_float64() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def plain_runs(execution: Execution, group: int) -> tuple[PlainRuns, dict[str, Any]] | None:

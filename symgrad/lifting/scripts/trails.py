@@ -209,7 +209,8 @@ class Trails:
                 continue
             bases = self._bases(own, entries, event.step)
             if bases:
-                terms = () if self._approaches(other, bases[-1]) else tuple(self._terms(other, sign, bases[-1]))
+                none = self._approaches(other, bases[-1]) or self._is_mean(other, own)
+                terms = () if none else tuple(self._terms(other, sign, bases[-1]))
                 return Move(event, bases, entries, terms) if terms else None
         return None
 
@@ -260,6 +261,17 @@ class Trails:
                 i = s.args[0]
             else:
                 return s.op == "sub" and self.origin(s.args[1]) == base
+
+    def _is_mean(self, i: int, of: int) -> bool:
+        """Whether a value is the mean of another one, as where data are centred."""
+        n = size(self.steps[of].shape)
+        while self.steps[i].op in ("pick", "name", "cast") and len(self.steps[i].args) == 1:
+            i = self.steps[i].args[0]
+        s = self.steps[i]
+        own, count = (s.args[0], self.constant(s.args[1])) if s.op in ("div", "mul") else (i, None)
+        total = self.stripped(own)
+        is_sum = self.steps[total].op == "scatter" and size(self.steps[total].shape) == 1
+        return is_sum and self.stripped(self.steps[total].args[0]) == self.stripped(of) and count in (n, 1 / n)
 
     def _terms(self, i: int, sign: int, base: int) -> Iterator[Term]:
         """What is added, outermost first: named values, and those that have no name without their scalar factors.
@@ -360,7 +372,9 @@ class Trails:
             h = self.number(below, of_variables=True) if size(self.steps[below].shape) == 1 else None
             if h is None or not 0 < abs(h) <= SMALL:
                 continue
-            while self.steps[top].op in ("div", "mul") and self._is_scalar(self.steps[top].args[1]):  # (a - b)/2/h
+            while self.steps[top].op == "neg" or (  # -(a - b)/h, (a - b)/2/h
+                self.steps[top].op in ("div", "mul") and self._is_scalar(self.steps[top].args[1])
+            ):
                 top = self.stripped(self.steps[top].args[0])
             if self.steps[top].op == "scatter":  # the sum of a difference, weighted by a cotangent
                 top = self.stripped(self.steps[top].args[0])

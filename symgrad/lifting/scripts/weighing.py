@@ -337,12 +337,14 @@ class Weighing:
         is_at_one_point = len(found) == len(late) and behind.isdisjoint(i for _, i in found)
         return tuple(sorted(found)) if is_at_one_point else ()
 
-    def has_complement(self, i: int, pairs: Sequence[Pair]) -> bool:
-        """Whether gradients are computed from one less a value: then they have the slope of its sigmoid in them."""
+    def has_complement(self, i: int, errors: frozenset[int], pairs: Sequence[Pair]) -> bool:
+        """Whether gradients are computed from one less a value, beside its ``errors``: then they have the slope of its
+        sigmoid in them."""
         b, core = self.run.trace.builder, self.trails.stripped(i)
-        mine = {k for p in pairs for _, s in p.steps for k in self.trails.before(s) if b.steps[k].op == "sub"}
+        behind = {k for p in pairs for _, s in p.steps for k in self.trails.before(s) if b.steps[k].op == "sub"}
         return any(
-            b.number_of(b.steps[k].args[0]) == 1 and self.trails.stripped(b.steps[k].args[1]) == core for k in mine
+            b.number_of(b.steps[k].args[0]) == 1 and self.trails.stripped(b.steps[k].args[1]) == core
+            for k in behind - errors
         )
 
     def uses(self, p: Pair) -> set[int]:

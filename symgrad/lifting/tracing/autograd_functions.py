@@ -125,6 +125,11 @@ class Custom:
         """Forward's arguments, each a single value."""
         return self.signature.names
 
+    @property
+    def functions(self) -> list[Callable[..., Any]]:
+        """The user's functions that it is made of."""
+        return [f for f in (self.forward, self.setup, self.backward, self.jvp) if f is not None]
+
     # ------------------------------------------------------------------------------------ running
     def run(
         self,

@@ -122,6 +122,17 @@ class Runs:
         moved = {n: _laid_out(v, given[n]) if n in given else v for n, v in point.items()}
         return {**given, **self.extra, **moved}
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The floats that are passed on as they are."""
+        return {n: v for n, v in self.arguments.values.items() if type(v) is float and n not in self.arguments.dtypes}
+
+    def with_numbers(self, numbers: Mapping[str, float]) -> Runs:
+        """The same runs with others of these numbers."""
+        passed = {n: v for n, v in numbers.items() if n in self.numbers}
+        arguments = replace(self.arguments, values={**self.arguments.values, **passed})
+        return Runs(self.custom, arguments, self.beside, self.extra)
+
     def variant(self, custom: Custom) -> Runs:
         """The same runs of another version of the function."""
         return Runs(custom, self.arguments, self.beside, self.extra)

@@ -15,6 +15,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from symgrad.lifting.tracing import sources
+from symgrad.lifting.tracing.custom_sides import CustomSide
 from symgrad.lifting.tracing.functions import Function, Module, Run
 from symgrad.lifting.tracing.surroundings import neutral
 
@@ -79,6 +80,9 @@ def _functions_in(formula: Any) -> Iterator[FunctionType]:
             yield from _called(formula.function)
         case Module():
             yield from _called(type(formula.module).forward)
+        case CustomSide():
+            for function in formula.runs.custom.functions:
+                yield from _called(function)
         case _ if dataclasses.is_dataclass(formula):
             for field in dataclasses.fields(formula):
                 value = getattr(formula, field.name)

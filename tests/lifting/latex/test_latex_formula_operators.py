@@ -49,7 +49,7 @@ TWO_READINGS = (
 @pytest.mark.parametrize(("side", "message"), TWO_READINGS)
 def test_two_readings_are_asked_about(side, message):
     with pytest.raises(BadFormula, match=message):
-        Latex(F + rf"f'(x) = {side}")
+        verify(Latex(F + rf"f'(x) = {side}"))
 
 
 def test_what_the_message_says_to_write_is_read():

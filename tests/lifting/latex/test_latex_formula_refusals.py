@@ -59,9 +59,9 @@ REFUSED = {
         (r"y = \frac{1}{\ln 2x}", r"\frac{dy}{dx} = -\frac{1}{x (\ln 2x)^2}", {}),
     ),
     "a fraction on the line": (
-        (r"y = 1/2x", r"\frac{dy}{dx} = -\frac{1}{2x^2}", {}),
-        r"\frac",
-        (r"y = \frac{1}{2x}", r"\frac{dy}{dx} = -\frac{1}{2x^2}", {}),
+        (r"y = 1/2x", r"\frac{dy}{dx} = \frac{1}{2}", {}),
+        r"\frac{a}{b} c",
+        (r"y = \frac{1}{2} x", r"\frac{dy}{dx} = \frac{1}{2}", {}),
     ),
     "the product of two vectors": (
         (r"y = x x", r"\nabla_x y = 2 x", VECTOR),

@@ -1,0 +1,119 @@
+"""``a/b c`` is a/(bc) to most and (a/b)c to some, and ``X'`` the transpose of X: a question is asked in all readings.
+
+Of a slash: where the answers are the same, or where the reading is right that takes all of the factors as the
+denominator, as printers of formulas do, that is the answer, and the reading stands in it.  Else the answer is a
+question, which says what each reading comes to.  A prime is a transpose where nothing else can be read, and where what
+it stands on is a vector or a matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+from symgrad.errors import SymgradError, WrongShape
+from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.latex.token_reader import PRIME, TwoReadings
+
+_MOST = 3  # things with two readings in one question
+
+
+class Answer(Protocol):
+    """What is known of a question: a Report."""
+
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+A = TypeVar("A", bound=Answer)
+_Choices = Mapping[str, bool]
+
+
+def in_both_readings(ask: Callable[[Any, Any], A], formula: Any, hand: Any, *, shaped: bool = False) -> A:
+    """The answer to a question, in whichever reading of its slashes and primes.
+
+    ``shaped`` says that the shapes of the inputs were given: what is wrong where they were guessed by the letters may
+    be about other things than arrays.
+    Raises what ``ask`` raises, and `TwoReadings` where the readings have different answers.
+    """
+    try:
+        return ask(formula, hand)
+    except TwoReadings as error:
+        first = error
+    answers = list(_answers(ask, formula, hand, {}, first))
+    if not answers:
+        raise first
+    chosen, whole = answers[0]
+    if PRIME in chosen and not (whole.ok or shaped):
+        raise first
+    others = {a.verdict for _, a in answers[1:]}
+    is_clear = all(chosen.values()) and (whole.ok or {whole.verdict, *others} == {"refuted"})
+    if others and not is_clear:
+        raise _asked_back(first, answers)
+    notes = []
+    if PRIME in chosen:
+        notes.append("A prime was read as a transpose, for which ^\\top leaves no doubt.")
+    if below := _said(chosen):
+        told = f"After a slash {below} was read as the denominator"
+        told += f"; with a first factor alone there, {_outcome(others)}" if others else ""
+        notes.append(f"{told}. \\frac{{a}}{{b c}} or \\frac{{a}}{{b}} c says which.")
+    return replace(whole, notes=(*notes, *whole.notes))  # type: ignore[type-var]
+
+
+def _answers(
+    ask: Callable[[Any, Any], A], formula: Any, hand: Any, chosen: _Choices, error: TwoReadings
+) -> Iterator[tuple[_Choices, A]]:
+    """The answer in each reading in which the shapes fit."""
+    if len(chosen) == _MOST:
+        raise error
+    is_prime = error.of == PRIME
+    for is_so in (True,) if is_prime else (True, False):
+        new = {**chosen, error.of: is_so}
+        try:
+            yield new, ask(settled(formula, new), settled(hand, new))
+        except TwoReadings as more:
+            yield from _answers(ask, formula, hand, new, more)
+        except WrongShape:
+            continue
+        except SymgradError:
+            if not is_prime:
+                raise
+
+
+def settled(thing: Any, chosen: _Choices) -> Any:
+    """The formulas read so."""
+    match thing:
+        case Latex():
+            return replace(thing, readings={**thing.readings, **chosen})
+        case Mapping():
+            return {name: settled(part, chosen) for name, part in thing.items()}
+        case list() | tuple():
+            return type(thing)(settled(part, chosen) for part in thing)
+    return thing
+
+
+def _outcome(verdicts: set[str]) -> str:
+    is_right, is_wrong = bool(verdicts & {"proved", "agrees"}), "refuted" in verdicts
+    if is_right and is_wrong:
+        return "it is right or wrong"
+    return "it is right too" if is_right else "it is wrong" if is_wrong else "it is undecided"
+
+
+def _asked_back(first: TwoReadings, answers: list[tuple[_Choices, Any]]) -> TwoReadings:
+    """The question which reading is meant, with what the readings come to."""
+    right = [chosen for chosen, a in answers if a.ok]
+    error = first
+    if right:
+        what = f"{first.what} The two agree where it is {_said(right[0])}, and not where it is {_said(answers[0][0])}."
+        error = TwoReadings(what, of=first.of, where=first.where, instead=first.instead)
+    return error
+
+
+def _said(chosen: _Choices) -> str:
+    slashes = {of: is_so for of, is_so in chosen.items() if of != PRIME}
+    return " and ".join(of if is_so else f"the first factor of {of}" for of, is_so in slashes.items())
