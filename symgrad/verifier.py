@@ -33,7 +33,7 @@ from symgrad.evaluation.balls import DATA_UNITS
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.two_readings import in_both_readings
 from symgrad.lifting.symbol_table import symbols_of
-from symgrad.lifting.whole_questions import sides_of, with_zeros_of_its_shape, zeros_claimed
+from symgrad.lifting.whole_questions import operator_and_value, sides_of, with_zeros_of_its_shape, zeros_claimed
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
 from symgrad.problem.question import Asked, Problem, meanings_of, pose
@@ -125,7 +125,12 @@ def verify(
     asked = Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
 
     def ask(formula: Any, hand: Any) -> Report:
-        formula, hand = sides_of(formula) if hand is None else (formula, hand)
+        if (whole := operator_and_value(formula, hand)) is not None:
+            report = ask(whole, None)  # what the operator gives, or else its derivative
+            return report if report.ok else next((r for r in [pose_and_answer(formula, hand)] if r.ok), report)
+        return pose_and_answer(*(sides_of(formula) if hand is None else (formula, hand)))
+
+    def pose_and_answer(formula: Any, hand: Any) -> Report:
         if (zeros := zeros_claimed(formula, hand)) is None:
             return answer(pose(formula, hand, asked))
         problem = pose(formula, zeros[0], asked)
