@@ -376,3 +376,33 @@ def test_what_stands_beside_minus_a_difference_quotient_is_minus_the_gradient():
     assert judged(FORCE.replace("-(energy(up) - energy(down))", "(energy(down) - energy(up))"))[0] == {"x": "proved"}
     assert judged(FORCE.replace("-(energy(up) - energy(down))", "(energy(up) - energy(down))"))[0] == {"x": "refuted"}
     assert judged(FORCE.replace("- np.exp(x[1])])", "+ np.exp(x[1])])"))[0] == {"x": "refuted"}
+
+
+NAIVE_CHECK = """
+import numpy as np
+def f(w):
+    r = A @ w - b
+    loss = np.sum(r**2)
+    grad = A.T @ r
+    return loss, grad
+A, b, w, h = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([0.3, 0.7]), np.array([0.2, -0.4]), 1e-5
+loss, grad = f(w)
+it = np.nditer(w, flags=["multi_index"], op_flags=["readwrite"])
+while not it.finished:
+    i = it.multi_index
+    w[i] += h
+    up = f(w)[0]
+    w[i] -= 2 * h
+    down = f(w)[0]
+    w[i] += h
+    print(grad[i] - (up - down) / (2 * h))
+    it.iternext()
+"""
+
+
+@pytest.mark.slow
+def test_an_iterator_at_its_end_is_no_hindrance_to_the_search_for_the_line():
+    """What has come to its end fails where it is asked for its shape."""
+    report = verify_script(NAIVE_CHECK)
+    assert report.wrong_steps == ("grad",)
+    assert report.repairs[0].proved
