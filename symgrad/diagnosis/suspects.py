@@ -318,8 +318,13 @@ def scales_used(d: Derivation, w: Walk, step: int) -> list[Fraction]:
         if not is_derivative_like(d.lines[a].name) or w.statuses[a].kind in ("right", "partial", "zero", "forward"):
             continue
         mine = entries_of(w.values[a])
+        if len(mine) < 2:
+            continue
+        named = [e for e in d.meanings.get(a, Meaning()).whole if e.kind == "adjoint"]
         adjoints = (e for k in d.derivatives.of_size(len(mine)) if (e := d.entry(k)).kind == "adjoint")
-        for entry in itertools.islice(adjoints, _SCALED):
-            c = simple_ratio(mine, entries_of(d.values[entry.step]))
-            found |= {} if c in (None, 1) or len(mine) < 2 else {c: None}
+        for entries in (named, itertools.islice(adjoints, _SCALED)):  # rather of what its name says
+            ratios = [simple_ratio(mine, entries_of(d.values[e.step])) for e in entries]
+            if any(c is not None for c in ratios):
+                found |= dict.fromkeys(c for c in ratios if c not in (None, 1))
+                break
     return list(found)

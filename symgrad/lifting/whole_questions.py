@@ -14,7 +14,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.errors import BadFormula, BadInput, caret
+from symgrad.errors import BadFormula, BadInput, SymgradError, caret
 from symgrad.lifting.formulas import evaluated
 from symgrad.lifting.latex.differentials import differential_row
 from symgrad.lifting.latex.equations import Equation, indices_of, logarithms_of
@@ -138,7 +138,6 @@ def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
         return _with_conditions(formula, made, hand), hand
     of = [names_of(e.left.args[0]) for e in claims if e.left is not None]
     last = claims[-1]
-    _refuse_zeros(formula, hand, last)
     name = spelled(last.left.args[0]) or of[-1] if last.left is not None else of[-1]
     if last.left is not None and (said := power_name(name, 2)) in lefts and name not in lefts:
         return _with_root(formula, hand.text[slice(*last.left.args[0].span)], lefts[said], name), hand
@@ -169,15 +168,86 @@ def _with_root(formula: Latex, shown: str, row: Equation, name: str) -> Latex:
     return replace(formula, text=f"{formula.text} \\\\ {shown} = \\sqrt{{{body}}}")
 
 
-def _refuse_zeros(formula: Latex, hand: Latex, last: Equation) -> None:
-    """Refuse ``f'(x) = ... = 0 \\Rightarrow x = ...``, which goes on to where the derivative is zero."""
-    after = [e for e in replace(hand, model=formula).equations if e.span[0] >= last.span[1] and e.left is not None]
-    if last.sides[-1].head == "number" and after and {names_of(e.left) for e in after if e.left} <= set(formula.names):
-        raise BadFormula(
-            "this goes on to say where the derivative is zero.",
-            where=place(hand.text, after[0].span),
-            instead=f"Leave it out: {hand.text[last.span[0] : last.sides[-1].span[0]].rstrip(' =')}",
-        )
+def operator_and_value(formula: Any, hand: Any) -> Latex | None:
+    r"""A formula that is a derivative itself, and what it is said to be, as one question; None of other pairs.
+
+    >>> operator_and_value(Latex(r"\frac{d}{dx} x^2"), Latex("2x")).text
+    '\\frac{d}{dx} x^2 = 2x'
+    """
+    if not (isinstance(formula, Latex) and isinstance(hand, Latex)) or "=" in formula.text + hand.text:
+        return None
+    try:
+        sides = [x for f in (formula, hand) for e in f.equations for x in e.sides]
+    except SymgradError:  # what they cannot be read for is told where the question is posed
+        return None
+    is_operator = len(sides) == 2 and sides[0].head in ("derivative", "slope")
+    return replace(formula, text=f"{formula.text} = {hand.text}") if is_operator else None
+
+
+_IS_ZERO = re.compile(r"=\s*0(?![.\d])")
+
+
+def zeros_claimed(formula: Any, hand: Any) -> tuple[Latex, Latex | None, str] | None:
+    r"""Of ``f'(x) = 2x - 4 = 0 \Rightarrow x = 2`` what is said of the derivative, that it is zero there as a whole
+    question, and where; None of a hand formula that does not end so.  Where nothing is said to be its zero, or what is
+    said is no single value, there is no such question.
+
+    >>> hand, zero, where = zeros_claimed(Latex("f(x) = x^2 - 4x"), Latex(r"f'(x) = 2x - 4 = 0 \implies x = 2"))
+    >>> hand.text, zero.text, where
+    ("f'(x) = 2x - 4", 'x = 2 \\\\ 2x - 4 = 0', 'x = 2')
+    """
+    if not (isinstance(formula, Latex) and isinstance(hand, Latex) and _IS_ZERO.search(hand.text)):
+        return None
+    try:
+        text, rows = hand.text, replace(hand, model=formula).equations
+    except SymgradError:  # what it cannot be read for is told where the question is posed
+        return None
+    claims = [k for k, e in enumerate(rows) if e.left is not None and e.left.head == "derivative"]
+    solved = [k for k in claims if _is_solved(rows[k], text)]
+    if not solved:
+        return None
+    k = solved[-1]
+    kept, start = "", 0
+    for each in solved:  # a claim that follows, as of the second derivative, stays
+        following = next((rows[c].span[0] for c in claims if c > each), None)
+        kept += text[start : rows[each].sides[-2].span[1]] + ("" if following is None else " \\\\\n")
+        start = len(text) if following is None else following
+    first, last = replace(hand, text=kept + text[start:]), next((c for c in claims if c > k), len(rows))
+    claim, after = rows[k], rows[k + 1 : last]
+    found = _root_of(claim, after[0], text) if len(solved) == len(after) == 1 and len(after[0].sides) == 1 else None
+    if found is None:
+        return first, None, text[claim.sides[-2].span[1] : rows[last - 1].span[1]].strip()
+    where = f"{found} = {text[slice(*after[0].sides[0].span)]}"
+    return first, replace(hand, text=f"{where} \\\\ {text[slice(*claim.sides[-2].span)]} = 0"), where
+
+
+def with_zeros_of_its_shape(question: Latex, where: str) -> Latex:
+    """The question whether an array is zero, from that whether a number is."""
+    left = question.text.removeprefix(f"{where} \\\\ ").removesuffix(" = 0")
+    return replace(question, text=f"{question.text} \\cdot \\left({left}\\right)")
+
+
+def _is_solved(claim: Equation, text: str) -> bool:
+    """Whether a row goes on, after what a derivative is, with ``= 0``: it is solved, and not said to be zero."""
+    if len(claim.sides) < 2:
+        return False
+    *_, before, last = claim.sides
+    if "\\\\" in text[before.span[1] : last.span[0]]:
+        return False
+    return last.head == "number" and last.value == 0 and not (before.head == "number" and before.value == 0)
+
+
+def _root_of(claim: Equation, row: Equation, text: str) -> str | None:
+    """How the variable of a claim is written, where a row says what it is; there it may have a hat or a label."""
+    assert claim.left is not None
+    by = {spelled(w) or w.value.base: text[slice(*w.span)] for w in claim.left.args[1:] if w.head == "symbol"}
+    if len(by) != 1 or row.left is None or row.left.head != "symbol":
+        return None
+    ((name, written),) = by.items()
+    left = names_of(row.left)
+    if left == name:
+        return text[slice(*row.left.span)]
+    return written if left.startswith(f"{name}_") and "\\nabla" not in written else None
 
 
 def _names_in(e: Equation) -> set[str]:

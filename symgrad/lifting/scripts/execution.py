@@ -30,8 +30,8 @@ from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.clipping import unclipped
 from symgrad.lifting.scripts.cues import More
 from symgrad.lifting.scripts.extraction import Pasted
-from symgrad.lifting.scripts.script_record import Given, Key, Reached
-from symgrad.lifting.scripts.script_tracer import Limits, ScriptTracer
+from symgrad.lifting.scripts.script_record import Given, Key, Limits, Reached
+from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.lifting.scripts.solvers import NAMES
 from symgrad.lifting.scripts.watcher import Watcher
 from symgrad.lifting.tracing.sources import TRACE, Rewriter

@@ -119,9 +119,13 @@ class Pairs:
         common: list[set[int]] = []
         moves = [(move, self.trails.event_of[move.bases[-1]]) for move in self._moves()]
         paths = {base.path for _, base in moves}
+        first: dict[tuple[str, int], bool] = {}  # whether what is first added to a variable is computed from it
+        for move, base in moves:
+            first.setdefault(self.variable_of(base), any(base.step in self.trails.before(t.step) for t in move.terms))
         for move, base in moves:
             shape = self.steps[base.step].shape
             is_one = cues.is_gradient(base.path) or any(cues.names_gradient(base.path, p) for p in paths)
+            is_one &= not first[self.variable_of(base)]  # as that is to no gradient: d may be for discriminator
             if (cues.is_loss(base.path) and size(shape) == 1) or is_one:
                 continue
             if move.entries is None:

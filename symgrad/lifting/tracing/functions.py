@@ -215,13 +215,13 @@ def called(function: Callable[..., Any], arguments: Mapping[str, Any], signed: C
             return function(*first, **rest)
     except SymgradError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserCodeFailed(
             f"your function raised {type(error).__name__}: {error}", where=failing_line(error)
         ) from error
 
 
-def failing_line(error: Exception) -> str | None:
+def failing_line(error: BaseException) -> str | None:
     """The deepest line of the user's own code in a traceback."""
     found = None
     for frame, line in traceback.walk_tb(error.__traceback__):

@@ -130,6 +130,7 @@ class Recorder(Protocol):
     stops: bool
     differentiates: bool
     numbers: set[int]
+    course: Any  # a `symgrad.lifting.tracing.course.Course`
 
     @property
     def arrays(self) -> ArrayRecorder: ...

@@ -329,6 +329,8 @@ class Dispatch(TorchDispatchMode):
         t, tensors = self.tracer, self.tracer.tensors
         results = out if isinstance(out, (list, tuple)) else (out,)
         self._remember_length(results, args, aten.named(func)[0])
+        if not self.inside:
+            t.course.read(aten.named(func)[0], args)
         made = [x for x in results if isinstance(x, torch.Tensor) and not (aten.is_float(x) and tensors.is_known(x))]
         truth = isinstance(out, bool)
         if not made and not truth:
