@@ -351,3 +351,21 @@ for k in range(3):
     assert verdicts(right) == {"w": "proved"}
     with pytest.raises(BadInput, match="nothing in it says"):
         verify_script(text)
+
+
+def test_the_slope_at_the_targets_is_no_weight():
+    """The slope of a sigmoid is out * (1 - out); y * (1 - y) in its place weights no loss, though no layer is in it."""
+    text = """
+import numpy as np
+X, y = np.array([[1.0, 2.0], [0.5, -1.0], [-0.7, 0.3]]), np.array([0.2, 0.9, 0.4])
+w = np.array([0.3, -0.2])
+for k in range(3):
+    out = 1 / (1 + np.exp(-X @ w))
+    error = out - y
+    delta = error * (y * (1 - y))
+    dw = X.T @ delta
+    w -= 0.1 * dw
+"""
+    assert verdicts(text.replace("y * (1 - y)", "out * (1 - out)")) == {"w": "proved"}
+    with pytest.raises(BadInput, match="computes no number"):
+        verify_script(text)

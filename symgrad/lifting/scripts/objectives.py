@@ -217,7 +217,7 @@ def _is_of_one_formula(w: Weighing, one: Row, other: Row) -> bool:
 
 def _speaks(w: Weighing, row: Row, top: Row, mine: Sight, its: Sight) -> bool:
     """Whether more speaks for one output than for another as that of which a wrong gradient is meant."""
-    near = {"factor": 2, "partly": 1}
+    near = {"factor": 2, "partly": 1, "zeros": 1}
     if near.get(mine.word, 0) != near.get(its.word, 0):
         return near.get(its.word, 0) > near.get(mine.word, 0)
     steps = w.run.trace.builder.steps
