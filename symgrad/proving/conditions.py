@@ -96,14 +96,14 @@ _KEEP_SIGNS = frozenset(("tanh", "erf", "asin", "atan", "erfinv", "sign"))
 _MOST = 1 << 16  # entries of a layout that are looked through
 
 # what has a value wherever its arguments have one, and is written in nothing else
-_TOTAL = frozenset("input pick scatter matmul add sub mul neg powi stop name cast exp tanh sigmoid sin cos erf".split())
+TOTAL = frozenset("input pick scatter matmul add sub mul neg powi stop name cast exp tanh sigmoid sin cos erf".split())
 
 Need = tuple[str, int]
 
 
 def is_defined_everywhere(steps: Sequence[Step], needed: Iterable[int]) -> bool:
     """Whether each of the ``needed`` steps plainly has a value at every real point, so that there is nothing to say."""
-    return all(steps[i].op in _TOTAL or (steps[i].op == "constant" and _is_ratio(steps[i])) for i in needed)
+    return all(steps[i].op in TOTAL or (steps[i].op == "constant" and _is_ratio(steps[i])) for i in needed)
 
 
 def _is_ratio(step: Step) -> bool:

@@ -16,7 +16,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.program import interpret
-from symgrad.proving.conditions import _TOTAL, is_defined_everywhere
+from symgrad.proving.conditions import TOTAL, is_defined_everywhere
 from symgrad.proving.proof import prove
 
 VALUES = st.sampled_from([-3.0, -1.0, -0.5, 0.0, 0.25, 1.0, 2.0, 40.0])
@@ -165,7 +165,7 @@ def test_a_removable_point_is_no_missing_value():
     assert verify("sin(x)", "sin(2*x)/(2*sin(x))").verdict == "proved"
 
 
-@pytest.mark.parametrize("op", sorted(_TOTAL & OPS.keys()))
+@pytest.mark.parametrize("op", sorted(TOTAL & OPS.keys()))
 def test_what_is_said_to_be_defined_everywhere_is(op):
     b = Builder()
     y = b.apply(op, b.input("x", ()))
