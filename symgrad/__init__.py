@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from symgrad.errors import SymgradError
     from symgrad.lifting.derived_formulas import jvp, vjp
     from symgrad.lifting.latex.latex_formula import Latex
-    from symgrad.lifting.scripts.script_tracer import Limits
+    from symgrad.lifting.scripts.script_record import Limits
     from symgrad.ops.scalars import define
     from symgrad.program.program import Program
     from symgrad.report.report import Report
@@ -48,7 +48,7 @@ __all__ = [
 
 _PLACES = {
     "Latex": "symgrad.lifting.latex.latex_formula",
-    "Limits": "symgrad.lifting.scripts.script_tracer",
+    "Limits": "symgrad.lifting.scripts.script_record",
     "Program": "symgrad.program.program",
     "Report": "symgrad.report.report",
     "SymgradError": "symgrad.errors",

@@ -12,35 +12,37 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
-
-from symgrad.checking.exploration import Findings, as_far_as_known, how_ended
-from symgrad.checking.judge import as_data_mean, decide, judge
-from symgrad.checking.refutations import middle
-from symgrad.checking.results import Claim, Instability, StepFinding
-from symgrad.checking.shortcuts import reading_of
-from symgrad.checking.three_ways import tabulate
-from symgrad.checking.verdicts import COMPUTED, Agrees, AllSizes, Proved, Refuted
-from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter themselves
-from symgrad.diagnosis.blame import accuse
-from symgrad.diagnosis.repair import Mended, mend_together
-from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
-from symgrad.diagnosis.typeset_edits import typed_and_wrong
-from symgrad.diagnosis.typeset_rows import by_last_sides, judge_model, judge_rows, judge_sides, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
-from symgrad.evaluation.balls import DATA_UNITS
-from symgrad.lifting.latex.latex_formula import Latex
-from symgrad.lifting.latex.two_readings import in_both_readings
-from symgrad.lifting.symbol_table import symbols_of
-from symgrad.lifting.whole_questions import sides_of, with_zeros_of_its_shape, zeros_claimed
-from symgrad.problem.canary import undisturbed
-from symgrad.problem.definedness import stated_domain
-from symgrad.problem.question import Asked, Problem, meanings_of, pose
-from symgrad.progress import ENDS, shown, within
-from symgrad.report.report import Report, merge
-from symgrad.stability.own_point import FloatFindings, measure_at_user_point, with_rewrites
-from symgrad.typing import DomainLike, DtypeLike, FormulaLike, HandLike, NamesLike, PointLike, Unreached
+from symgrad.progress import ENDS, importing, shown, within
+
+with importing():
+    import numpy as np
+    import torch
+
+    from symgrad.checking.exploration import Findings, as_far_as_known, how_ended
+    from symgrad.checking.judge import as_data_mean, decide, judge
+    from symgrad.checking.refutations import middle
+    from symgrad.checking.results import Claim, Instability, StepFinding
+    from symgrad.checking.shortcuts import reading_of
+    from symgrad.checking.three_ways import tabulate
+    from symgrad.checking.verdicts import COMPUTED, Agrees, AllSizes, Proved, Refuted
+    from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter themselves
+    from symgrad.diagnosis.blame import accuse
+    from symgrad.diagnosis.repair import Mended, mend_together
+    from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
+    from symgrad.diagnosis.typeset_edits import typed_and_wrong
+    from symgrad.diagnosis.typeset_rows import by_last_sides, judge_model, judge_rows, judge_sides, rows_of
+    from symgrad.evaluation.balls import DATA_UNITS
+    from symgrad.lifting.latex.latex_formula import Latex
+    from symgrad.lifting.latex.two_readings import in_both_readings
+    from symgrad.lifting.symbol_table import symbols_of
+    from symgrad.lifting.whole_questions import operator_and_value, sides_of, with_zeros_of_its_shape, zeros_claimed
+    from symgrad.problem.canary import undisturbed
+    from symgrad.problem.definedness import stated_domain
+    from symgrad.problem.question import Asked, Problem, meanings_of, pose
+    from symgrad.report.report import Report, merge
+    from symgrad.stability.own_point import FloatFindings, measure_at_user_point, with_rewrites
+    from symgrad.typing import DomainLike, DtypeLike, FormulaLike, HandLike, NamesLike, PointLike, Unreached
 
 
 @shown("reading the code")
@@ -125,7 +127,12 @@ def verify(
     asked = Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
 
     def ask(formula: Any, hand: Any) -> Report:
-        formula, hand = sides_of(formula) if hand is None else (formula, hand)
+        if (whole := operator_and_value(formula, hand)) is not None:
+            report = ask(whole, None)  # what the operator gives, or else its derivative
+            return report if report.ok else next((r for r in [pose_and_answer(formula, hand)] if r.ok), report)
+        return pose_and_answer(*(sides_of(formula) if hand is None else (formula, hand)))
+
+    def pose_and_answer(formula: Any, hand: Any) -> Report:
         if (zeros := zeros_claimed(formula, hand)) is None:
             return answer(pose(formula, hand, asked))
         problem = pose(formula, zeros[0], asked)
@@ -161,12 +168,21 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
 
     ``findings`` are the verdicts, where they were reached already.
     """
-    reports, mended = [], []
+    judged: list[tuple[Problem, Findings]] = []
     for k, problem in enumerate(problems):
-        floats = FloatFindings()
         found = findings[k] if findings else None
         try:
-            problem, found = as_data_mean(problem, judge(problem) if found is None else found)
+            judged.append(as_data_mean(problem, judge(problem) if found is None else found))
+        except ENDS as ended:
+            known = [_ended(*one, ended, FloatFindings()) for one in judged]
+            return merge([*known, report_by_then(problem, ended, found)], (), None)
+    right = [
+        problem for problem, found in judged if all(isinstance(v, (Proved, Agrees)) for v in found.verdicts.values())
+    ]
+    reports, mended = [], []
+    for k, (problem, found) in enumerate(judged):
+        problem, floats = replace(problem, beside=tuple(p for p in right if p is not problem)), FloatFindings()
+        try:
             with reading_of(found):
                 if not problem.rows:  # of values that are equal nobody asks what floats did
                     floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
@@ -174,10 +190,9 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
                     problem, floats.instabilities
                 )  # where they lose digits, and what to write instead
                 lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
-        except ENDS as ended:
-            if found is not None and k == len(problems) - 1:  # only what is beside the verdict is missing
-                return merge([*reports, _ended(problem, found, ended, floats)], (), None)
-            return merge([*reports, report_by_then(problem, ended, found)], (), None)
+        except ENDS as ended:  # only what is beside the verdicts is missing
+            rest = [_ended(*one, ended, FloatFindings()) for one in judged[k + 1 :]]
+            return merge([*reports, _ended(problem, found, ended, floats), *rest], (), None)
         reports.append(_report(problem, found, floats, unsafe, lines))
         mended.append(Mended(problem, lines.repairs, lines.source))
     return merge(reports, *mend_together(mended))

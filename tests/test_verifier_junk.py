@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import symgrad
+from symgrad.errors import UserCodeFailed
 
 
 class Square(torch.autograd.Function):
@@ -138,3 +139,11 @@ def test_what_holds_no_plain_numbers_is_refused(values):
         warnings.simplefilter("ignore")  # of torch, that masked tensors are new
         with pytest.raises(symgrad.SymgradError):
             symgrad.verify(lambda x: (x * x).sum(), lambda x: 2 * x, at={"x": values()})
+
+
+def test_a_function_that_leaves_does_not_end_the_caller():
+    def leaves(x):
+        raise SystemExit(3)
+
+    with pytest.raises(UserCodeFailed, match="your function raised SystemExit: 3"):
+        symgrad.verify(leaves, lambda x: 1.0, at={"x": 0.5})

@@ -295,7 +295,7 @@ def _problems(kernel: _Kernel, trial: _Trial, asked: Asked) -> Iterator[tuple[st
     values = {n: t.detach().cpu().contiguous() for n, t in trial.tensors.items()}
     try:
         outs = kernel.outputs(leaves)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure("the kernel", trial, error) from error
     changed = [n for n, t in leaves.items() if not torch.equal(t.detach(), before[n])]
     if changed:
@@ -316,7 +316,7 @@ def _problems(kernel: _Kernel, trial: _Trial, asked: Asked) -> Iterator[tuple[st
         found = torch.autograd.grad(
             [outs[k] for k in with_graph], [leaves[n] for n in wanted], [*seeds.values()], allow_unused=True
         )
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure("the kernel's backward", trial, error) from error
     names = [f"cotangent_{k + 1}" if len(outs) > 1 else "cotangent" for k in range(len(outs))]
     given = {**values, **{names[k]: v.detach().cpu().contiguous() for k, v in seeds.items()}}
@@ -357,7 +357,7 @@ def _budgets(asked: Asked) -> dict[str, Any]:
     return {"domain": asked.domain, "assuming": asked.assuming, "effort": asked.effort, "seed": asked.seed}
 
 
-def _failure(what: str, trial: _Trial, error: Exception) -> UserCodeFailed:
+def _failure(what: str, trial: _Trial, error: BaseException) -> UserCodeFailed:
     said = (str(error).splitlines() or [""])[0]
     return UserCodeFailed(f"{what} raised {type(error).__name__}: {said}", where=f"    at {trial.what}")
 

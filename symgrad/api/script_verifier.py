@@ -41,8 +41,7 @@ from symgrad.lifting.scripts.roles import (
     origins,
     outputs,
 )
-from symgrad.lifting.scripts.script_record import Given, Key
-from symgrad.lifting.scripts.script_tracer import Limits
+from symgrad.lifting.scripts.script_record import Given, Key, Limits
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.lifting.scripts.training_loops import is_all_seen
 from symgrad.lifting.scripts.understanding import understood

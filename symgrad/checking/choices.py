@@ -33,6 +33,7 @@ Look = tuple[Branch, PointComparison]
 
 _CLOSE = frozenset(("isclose", "allclose"))
 _FINITE = frozenset(("isnan", "isfinite", "isinf", "isposinf", "isneginf"))
+BINS = frozenset(("searchsorted", "bucketize", "digitize"))  # between which of some edges a value lies
 _NUMBER = re.compile(r"\d+\.?\d*(?:[eE][-+]?\d+)?")
 _FEW = 6  # values that are told one by one
 _LISTED = 12  # ways that are no branches, and are told one by one whether they came up or not
@@ -90,6 +91,8 @@ class Decision:
             return (True, False)
         if isinstance(guard.params, Decided):
             return guard.params.ways
+        if guard.op in BINS and len(guard.args) == 2:
+            return _bins(self.branch.program, in_bins(guard)[1])
         row = _row(guard, self.branch.program)
         return tuple(range(row[1])) if row is not None and guard.op in ("argmax", "argmin") else None
 
@@ -110,6 +113,8 @@ class Decision:
             return not _asks_whether_finite(guard, self.branch.program)
         if guard.op in ("argmax", "argmin"):  # entries are alike, unless it is always the same one
             return len(self.points) == 1 < len(self.ways)
+        if guard.op in BINS:  # a table of many places is data
+            return len(self.ways) <= _LISTED
         return is_ordered(guard) or guard.op in _CLOSE
 
 
@@ -176,6 +181,22 @@ def _read_in(program: Program) -> set[tuple[int, Source | None]]:
 def is_place(guard: Guard) -> bool:
     """Whether the code reads at a place of a list or a table."""
     return isinstance(guard.params, Decided) and guard.params.word == "index"
+
+
+def in_bins(guard: Guard) -> tuple[int, int]:
+    """The steps of the values, and of the edges between which they are found to lie."""
+    first, second = guard.args
+    return (second, first) if guard.op == "searchsorted" else (first, second)
+
+
+def _bins(program: Program, edges: int) -> tuple[int, ...]:
+    """The places between edges; where these are numbers, those that hold a real one."""
+    step = _origin(program)(edges)
+    count = math.prod(program.shape(edges))
+    if step.op != "constant" or step.params.value.size != count:
+        return tuple(range(count + 1))
+    ends = [-math.inf, *np.sort(step.params.value.reshape(-1)).tolist(), math.inf]
+    return tuple(k for k in range(count + 1) if ends[k] < ends[k + 1])
 
 
 def turned(guard: Guard, key: Key | None, way: Any, look: Look, free: Sequence[str]) -> bool:
@@ -276,7 +297,7 @@ def _outcomes(guard: Guard, program: Program) -> set[Any]:
     outcome = np.asarray(guard.outcome)
     if guard.op == "argsort" and outcome.ndim and (row := _row(guard, program)) is not None:
         return set(map(tuple, np.moveaxis(outcome, row[0], -1).reshape(-1, outcome.shape[row[0]]).tolist()))
-    if outcome.dtype == bool or guard.op in WHOLE or guard.op in ("argmax", "argmin", "decided"):
+    if outcome.dtype == bool or guard.op in WHOLE or guard.op in BINS | {"argmax", "argmin", "decided"}:
         return set(np.unique(outcome).tolist())
     if guard.op == "sign":
         return set(np.unique(outcome).tolist()) - {0.0}
@@ -374,6 +395,7 @@ def described(decision: Decision, impossible: Sequence[Any], barred: Mapping[Any
 
 _WHAT: dict[str, str] = dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "isclose", "allclose"), "a comparison")
 _WHAT |= {"sign": "a sign", "decided": "a decision", "argmax": "the largest entry", "argmin": "the smallest entry"}
+_WHAT |= dict.fromkeys(BINS, "a place between edges")
 _WHAT |= {"argsort": "an order", **dict.fromkeys(WHOLE, "a number made whole")}
 
 

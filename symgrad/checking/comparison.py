@@ -415,7 +415,7 @@ def compare_at(
     undefined = None
     output: Any = None
     rounded = principal = False
-    program = replace(branch.program, guards=branch.choices if guards is None else guards)
+    program = branch.program.with_guards(branch.choices if guards is None else guards)
     precisions = _PRECISIONS if offset is None else _PRECISIONS[1:]  # a displacement is to be seen beside the point
     for k, bits in enumerate(precisions):
         wanted = [p for p in branch.pairs if p.hand is not None and p.name not in done]
@@ -446,7 +446,7 @@ def compare_at(
                     bits,
                     outside,
                 )
-                if branch.rounded and "differs" in view.states:
+                if "differs" in view.states and branch.rounded:
                     with_cost = data()
                     view = _within_cost(view, flat(with_cost[p.hand]), flat(with_cost[p.exact]))
                 if "undefined" in view.states and branch.hand_run.symbolic and offset is None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.choices import (
+    BINS,
     Decision,
     Key,
     Look,
@@ -25,6 +26,7 @@ from symgrad.checking.choices import (
     decisions,
     described,
     forks,
+    in_bins,
     is_place,
     told,
     turned,
@@ -263,6 +265,8 @@ class _Target:
             elif is_ordered(guard) or guard.op in ("argmax", "argmin"):
                 guard = _as_it_is(branch.program, guard, start)
                 yield from points_beyond(at, guard, self.entry, self.keep)
+            elif guard.op in BINS:
+                yield from _points_in_bins(at, guard, self.way)
             else:
                 yield from points_on(at, guard)
         if self.path:
@@ -434,17 +438,21 @@ def _points_of_decision(
                 if op in (which, "argsort"):
                     extreme = _as_it_is(program, replace(base, op=which), start)
                     yield from itertools.islice(points_beyond(at, extreme, place), 1)
-        elif op in ("searchsorted", "bucketize", "digitize") and count == 2:
-            values, edges = sorted(args, key=lambda a: a in set(_constants(program)))
-            for edge in value_at(program, edges, start).reshape(-1)[:_PLACES]:
-                for goal in (edge + 0.25 * (1 + abs(edge)), edge - 0.25 * (1 + abs(edge))):
-                    yield from points_at(at, values, 0, float(goal), 2.0**-4 * (1 + abs(edge)))
+        elif op in BINS and count == 2:
+            yield from _points_in_bins(at, base)
         elif count <= 2:
             yield from points_on(at, base)
 
 
-def _constants(program: Program) -> Iterator[int]:
-    return (i for i, s in enumerate(program.steps) if s.op == "constant")
+def _points_in_bins(at: Start, guard: Guard, way: int | None = None) -> Iterator[dict[str, Any]]:
+    """Points at which a value lies in a bin, or in each."""
+    values, edges = in_bins(guard)
+    ends = [-np.inf, *np.sort(value_at(at.program, edges, at.point).reshape(-1)).tolist(), np.inf]
+    for k in range(min(len(ends), _PLACES + 2) - 1) if way is None else (way,):
+        low, high = ends[k : k + 2]
+        near = low if np.isfinite(low) else high if np.isfinite(high) else 0.0
+        low, high = (x if np.isfinite(x) else near + side * (1 + abs(near)) for x, side in ((low, -1), (high, 1)))
+        yield from points_at(at, values, 0, (low + high) / 2, (high - low) / 4)
 
 
 def _targets(decided: Decided, branch: Branch) -> Iterator[float]:

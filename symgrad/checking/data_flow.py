@@ -56,6 +56,8 @@ def idle_values(looks: Iterable[Look]) -> list[Idle]:
     for look in looks:
         if not look[1].ties:
             by_branch.setdefault(id(look[0]), look)
+    if len(by_branch) < 2:  # no run without the line, in which another value of its variable could have been used
+        return []
     sides = zip(*([(look, flow) for flow in _flows(look[0])] for look in by_branch.values()), strict=True)
     out = [idle for flows in sides for idle in _idle(flows)]
     return sorted(out, key=lambda idle: (idle.place[1] or "", idle.place[2] or 0, idle.place[0]))

@@ -227,6 +227,7 @@ def _elsewhere(found: Findings) -> Iterator[str]:
         own = [found.at_user_point, *(s for b, s in found.looks if b is found.own and not s.ties)]
         views = [s.views[pair.name].state for s in own if pair.name in s.views]
         if isinstance(verdict, Refuted) and len(found.branches) > 1 and views and set(views) <= {"agrees", "outside"}:
+            found.verdicts[pair.name] = replace(verdict, elsewhere=True)
             yield (
                 f"{pair.name}: on the branch of the code that your own point takes, the two agree at every point that "
                 "was looked at; they differ on another branch."

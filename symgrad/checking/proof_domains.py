@@ -31,7 +31,7 @@ def domain_of_proofs(branches: Sequence[tuple[Program, Proof]]) -> tuple[str, ..
     unnamed = False
     for program, proof in branches:
         known = _known(program)
-        moving = depends_on(program, program.inputs)
+        moving = depends_on(program, program.inputs) if proof.conditions else set[int]()
         unnamed = unnamed or any(c.step is None for c in proof.conditions)
         asked = [(c.what, _base(program, c.step)) for c in proof.conditions if c.step in moving]
         mine = list(proof.facts)

@@ -316,7 +316,7 @@ def _same_numbers(a: Step, b: Step) -> bool:
 def _agreeing(
     problem: Problem, code: Branch, own: Branch, given: Mapping[str, Any], facts: tuple[Fact, ...], pairs: list[Pair]
 ) -> list[Pair]:
-    """The pairs that agree at a few points that meet the facts; ``own`` is the code's branch, its data as inputs."""
+    """The pairs that differ at none of a few points that meet the facts; ``own`` is the branch with data as inputs."""
     inputs = replace(problem.inputs, facts=facts, point=settle(given, facts))
     alive, moving = list(pairs), branches_on(own.program, inputs.free)
     for point in (inputs.point, *neighbours(inputs, _LOOKS, problem.seed)):
@@ -329,5 +329,5 @@ def _agreeing(
         if branch is not code:
             return []
         views = compare_at(own, point, inputs.free).views
-        alive = [p for p in alive if views[p.name].state == "agrees"]
+        alive = [p for p in alive if views[p.name].state in ("agrees", "outside")]  # log det has no value at many
     return alive

@@ -19,13 +19,13 @@ from symgrad.checking.exploration import Findings, clear, comparison_at, inside
 from symgrad.checking.refutations import middle
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import array_of
-from symgrad.evaluation.floats import Floats, plain_array, tensors_of
+from symgrad.evaluation.floats import computed, plain_array, tensors_of
 from symgrad.evaluation.torch_code import TorchFunction
 from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.functions import Function, Module
 from symgrad.ops.row import precision
 from symgrad.problem.question import Problem
-from symgrad.program.program import interpret, real_dtype
+from symgrad.program.program import real_dtype
 from symgrad.rounding.accuracy import rounding
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import Bound
@@ -210,11 +210,11 @@ def _further_than_floats(
     tensors = tensors_of(seen.point, problem.dtypes)
     given = {n: tensors[n] if n in tensors else torch.as_tensor(seen.point[n]) for n in branch.program.inputs}
     with torch.no_grad():
-        floats = interpret(branch.program, Floats(), given, [p.exact for p in pairs])
+        floats = computed(branch.program, given, [p.exact for p in pairs])
     out = []
     for pair in pairs:
         exact = torch.tensor([float(x.mid()) for x in seen.views[pair.name].exact], dtype=torch.float64)
-        mine, other = floats[pair.exact].reshape(-1), found[pair.name].reshape(-1)
+        mine, other = torch.as_tensor(floats[pair.exact]).reshape(-1), found[pair.name].reshape(-1)
         if mine.is_complex() or bool(((other.double() - exact).abs() > _FAR * (mine.double() - exact).abs()).any()):
             out.append(pair)
     return out

@@ -170,7 +170,8 @@ class Refuted:
     ``is_meant`` says that the constraint may be what was meant: it is not where the given value of an input that is
     differentiated breaks it, or a given matrix is not symmetric.  ``only`` names data for whose given values it is
     right all the same; ``limit`` says for the limit of which loop it is right, and what shows it; ``guard`` names the
-    small numbers without which it is right."""
+    small numbers without which it is right; ``elsewhere`` says that on the branch of the code that the user's own point
+    takes no difference was found."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
@@ -179,6 +180,7 @@ class Refuted:
     only: str | None = None
     limit: tuple[str, str] | None = None
     guard: str | None = None
+    elsewhere: bool = False
     kind: Kind = "refuted"
 
     @property

@@ -322,12 +322,11 @@ def _changes(call: ast.Call) -> bool:
 def _sizes(bench: Bench) -> Iterator[tuple[str, int, str]]:
     """The lengths of the arrays in scope: of which, how far-fetched, and the text."""
     for name, v in bench.scopes[0].items():
-        shape = getattr(v, "shape", ())
-        if isinstance(v, (np.ndarray, torch.Tensor)) and not name.startswith("_"):
-            for k, n in enumerate(shape):
+        if isinstance(v, (np.ndarray, torch.Tensor)) and not name.startswith("_"):  # others may have none, or fail
+            for k, n in enumerate(v.shape):
                 if n > 1:
-                    yield (name, 10 * k + len(name), f"len({name})" if len(shape) == 1 else f"{name}.shape[{k}]")
-            if len(shape) > 1:
+                    yield (name, 10 * k + len(name), f"len({name})" if v.ndim == 1 else f"{name}.shape[{k}]")
+            if v.ndim > 1:
                 yield (name, 30, f"{name}.numel()" if isinstance(v, torch.Tensor) else f"{name}.size")
 
 

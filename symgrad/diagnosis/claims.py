@@ -65,13 +65,14 @@ def squashed(name: str) -> str:
 def bare(name: str) -> str:
     """The name without what only says how or when it was computed.
 
-    >>> bare("dW_manual"), bare("dh_next")
-    ('dW', 'dh')
+    >>> bare("dW_manual"), bare("dh_next"), bare("rad")
+    ('dW', 'dh', 'rad')
     """
     before = None
     while before != name:
         before = name
-        name = _TOGETHER.sub("", name) or name
+        shorter = _TOGETHER.sub("", name)
+        name = shorter if len(shorter) > 1 or (shorter and name[1:2] == "_") else name
         name = _BESIDE.sub("", name) if len(_BESIDE.sub("", name)) > 1 else name
     return name
 
@@ -108,6 +109,18 @@ def _readings(name: str) -> Iterator[Reading]:
         yield Reading(None, m.group(1).strip("_"))
     if (m := _JACOBIAN.fullmatch(name)) and m.group(1):
         yield Reading(None, m.group(1))
+
+
+def sensitivities(name: str, names: Names) -> tuple[Reading, ...]:
+    """The ways to read a name as that of a tangent, by an input that is one number: ``dx_r`` is d x/d r in a recursion
+    that goes forward, and so is ``xr``."""
+    found = {}
+    for wrt in names.inputs:
+        if name.endswith(wrt) and len(name) > len(wrt) and name not in names.steps:
+            of = name[: -len(wrt)].rstrip("_")
+            bases = [of[1:].lstrip("_"), of] if of[:1] in "dD" else [of]
+            found |= dict.fromkeys(Reading(b, wrt) for b in bases if b in names.steps and b != wrt)
+    return tuple(found)
 
 
 def read_words(words: str) -> Reading | None:
@@ -234,7 +247,7 @@ def asked_for(name: str, names: Names, word: str | None = None) -> tuple[list[tu
         return _by_word(name, word, names)
     found: dict[tuple[int, int], None] = {}
     sure = 0.0
-    for reading in read_name(name):
+    for reading in (*read_name(name), *sensitivities(name, names)):
         wrt, sure_wrt = lookup(reading.wrt, names.steps)
         if not wrt:
             continue
@@ -299,7 +312,7 @@ def meaning_of(
             parts += table.get("adjoint", o, names.arguments[w])
         whole += table.get("tangent", o, w) + table.get("local", o, w) + table.get("jacobian", o, w)
         if o == names.output:  # `df` in a pass forward is df by the input
-            for i in names.inputs.values():
+            for i in (*names.inputs.values(), None):
                 whole += table.get("tangent", w, i)
     if not whole and not is_derivative_like(line.name) and line.name in names.own:
         versions = list(names.steps.get(line.name, ()))  # a name that the model's value does not need has none
@@ -344,7 +357,7 @@ def phrase(entry: Entry, called: Mapping[int, str], output: int) -> str:
         case "term":
             return f"one sample's part of d {top} / d {wrt}"
         case "tangent" | "local" | "jacobian":
-            return f"d {of} / d {wrt}"
+            return f"d {of} / d {entry.note or wrt}"
         case "row":
             return f"{entry.note} of d {top} / d {wrt}"
         case "value":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,10 +27,11 @@ from symgrad.diagnosis.claims import (
     is_derivative_like,
     meaning_of,
     read_name,
+    sensitivities,
     squashed,
 )
 from symgrad.diagnosis.truth_table import Entry, Table, argument_of, ask, tabulate
-from symgrad.diagnosis.value_matching import Index, entries_of
+from symgrad.diagnosis.value_matching import Index, entries_of, is_zero, same
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary
 from symgrad.ops.row import precision
@@ -126,7 +128,8 @@ def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str]
         meanings = _meanings(lines, asked, kinds, names, words or {})
         held = _held(program=branch.program, model=branch.model, lines=lines, values=values, typed=branch.typed)
         moving = depends_on(branch.program, problem.wrt if problem.order else problem.inputs.free)
-        meanings = {i: _in_step(i, m, lines, held, moving) for i, m in meanings.items()}
+        meanings = _borne_out(meanings, lines, names, values, branch.typed)
+        meanings = _in_step(meanings, lines, held, moving, names, values, branch.typed)
         finals = tuple(_finals(branch, views, lines, point))
         for final in finals:
             if final.line is not None:
@@ -187,25 +190,76 @@ def _held(program: Program, model: int, lines: Mapping[int, Line], values: Any, 
     return found
 
 
+def _borne_out(
+    meanings: Mapping[int, Meaning], lines: Mapping[int, Line], names: Names, values: Mapping[int, Any], typed: bool
+) -> dict[int, Meaning]:
+    """The meanings without those of names, such as ``xr``, that may be a tangent's, where none of the values is one,
+    nor one of the tangents of the same quantity by another input, ``xq``."""
+    read = {i: sensitivities(lines[i].name, names) for i in meanings if not is_derivative_like(lines[i].name)}
+    borne = set()
+    for i, readings in read.items():
+        mine = entries_of(values[i])
+        truths = [entries_of(values[e.step]) for e in meanings[i].whole] if readings and not is_zero(mine) else ()
+        if any(len(mine) == len(t) and same(mine, t, typed) for t in truths):
+            borne |= {r.of for r in readings}
+    unlikely = [i for i, readings in read.items() if readings and borne.isdisjoint(r.of for r in readings)]
+    return {**meanings, **dict.fromkeys(unlikely, Meaning())}
+
+
 def _in_step(
-    i: int, meaning: Meaning, lines: Mapping[int, Line], held: Mapping[int, int], moving: Collection[int]
-) -> Meaning:
-    """What a line means that goes forward beside the values: the tangent of the value just computed, or of the next."""
-    line = lines[i]
-    if meaning.how != "name" or not meaning.whole:
-        return meaning
-    of = {squashed(r.of or r.wrt) for r in read_name(line.name)}
-    mine = [k for k, other in lines.items() if other.name == line.name]
+    meanings: Mapping[int, Meaning],
+    lines: Mapping[int, Line],
+    held: Mapping[int, int],
+    moving: Collection[int],
+    names: Names,
+    values: Mapping[int, Any],
+    typed: bool,
+) -> dict[int, Meaning]:
+    """What lines mean that go forward beside the values: the tangent of the value just computed, or of the next.
+
+    Which of the two is the same in every turn, and for every input: as more of these lines are by their values.
+    """
+    found, sides = dict(meanings), {}
+    votes: Counter[tuple[Any, bool]] = Counter()
+    for i, meaning in meanings.items():
+        near = _beside(i, lines, names) if meaning.how == "name" and meaning.whole else None
+        if near is None:
+            continue
+        before, after = near
+        if before is not None and before not in moving:
+            found[i] = Meaning()  # the tangent of a constant
+            continue
+        of = [None if before is None else held.get(before), held.get(after)]
+        kept = [e for e in meaning.whole if e.kind in ("tangent", "local", "jacobian") and e.of in of]
+        if kept:
+            found[i] = replace(meaning, whole=tuple(kept))
+            again = sum(i < k < after and other.name == lines[i].name for k, other in lines.items())
+            mine, last = entries_of(values[i]), lines[after if before is None else before]
+            mark = last.key, lines[after].key, again
+            sides[i] = mark, of, is_zero(mine)
+            for e in kept if of[0] != of[1] and not is_zero(mine) else ():
+                votes[mark, e.of == of[1]] += same(mine, entries_of(values[e.step]), typed)
+    for i, (mark, (before, after), is_nothing) in sides.items():
+        is_next = votes[mark, True] > votes[mark, False]
+        if before is None and is_nothing and not is_next:
+            found[i] = Meaning()  # the tangent of a constant that no line holds
+        elif votes[mark, True] != votes[mark, False]:
+            kept = tuple(e for e in found[i].whole if (e.of == after) is is_next)
+            found[i] = replace(found[i], whole=kept or found[i].whole)
+    return found
+
+
+def _beside(i: int, lines: Mapping[int, Line], names: Names) -> tuple[int | None, int] | None:
+    """The lines before and after one, in a loop, that compute what its name says that it is the derivative of; the
+    first may hold no more than a constant, and is none then."""
+    name = lines[i].name
+    of = {squashed(r.of or r.wrt) for r in (*read_name(name), *sensitivities(name, names))}
+    mine = [k for k, other in lines.items() if other.name == name]
     values = [k for k, other in lines.items() if squashed(other.name) in of]
     if not any(mine[0] < k < mine[-1] for k in values):
-        return meaning
-    before = max((k for k in values if k < i), default=values[0])
-    after = min((k for k in values if k > i), default=before)
-    if before not in moving:
-        return Meaning()  # the tangent of a constant
-    near = {held.get(before), held.get(after)}
-    kept = tuple(e for e in meaning.whole if e.kind in ("tangent", "local", "jacobian") and e.of in near)
-    return replace(meaning, whole=kept) if kept else meaning
+        return None
+    before = max((k for k in values if k < i), default=None)
+    return before, min((k for k in values if k > i), default=before or values[0])
 
 
 def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, PairComparison], Mapping[str, Any]]:

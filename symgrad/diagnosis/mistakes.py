@@ -100,7 +100,7 @@ def _other_index(s: Slip) -> str | None:
     strip = lambda t: re.sub(r"\d+", "#", t)  # noqa: E731
     if not (s.old.isidentifier() and s.new.isidentifier()) or strip(s.old) != strip(s.new):
         return None
-    return f"{s.old} belongs to another step or layer; in this line it is {s.new}."
+    return f"{s.old} stands where {s.new} belongs; the number in the name is another one{s.defined}."
 
 
 def _primal_for_derivative(s: Slip) -> str | None:
@@ -120,8 +120,7 @@ def _derivative_for_primal(s: Slip) -> str | None:
 def _other_name(s: Slip) -> str | None:
     if s.kind != "name":
         return None
-    what = f" ({s.new} = {s.definitions[s.new]})" if s.new in s.definitions else ""
-    return f"{s.old} stands where {s.new} belongs{what}."
+    return f"{s.old} stands where {s.new} belongs{s.defined}."
 
 
 # ------------------------------------------------------------------------------------------------ paths and factors

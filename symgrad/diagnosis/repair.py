@@ -180,13 +180,28 @@ def widest(
 def judged_right(
     problem: Problem, proposals: Sequence[Proposal], choice: Sequence[Edit | None], lengths: bool = False
 ) -> tuple[str, str] | None:
-    """The user's code with edits made and the verdict on it, if that is right; with ``lengths``, at others too."""
+    """The user's code with edits made and the verdict on it, if that is right, and what was right beside it still is;
+    with ``lengths``, at others too."""
     try:
         made = rewritten(problem, proposals, choice)
     except SymgradError:  # the edited code fails where it is run
         return None
     kind = "undecided" if made is None else judged(problem, made[0], lengths)
-    return (made[1], kind) if made is not None and kind not in ("undecided", "refuted") else None
+    if made is None or kind in ("undecided", "refuted") or _spoils(problem, [*repairs_of(proposals, choice, kind)]):
+        return None
+    return made[1], kind
+
+
+def _spoils(problem: Problem, repairs: Sequence[Repair]) -> bool:
+    """Whether another question about the same code, of which nothing is wrong, is answered wrongly with repairs."""
+    for other in problem.beside:
+        try:
+            made = _with_repairs(other, repairs)
+            if made is not None and judged(other, made[0]) == "refuted":
+                return True
+        except SymgradError:  # the code fails for it
+            return True
+    return False
 
 
 def _choices(proposals: Sequence[Proposal]) -> Iterator[tuple[Edit | None, ...]]:

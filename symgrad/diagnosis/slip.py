@@ -50,6 +50,11 @@ class Slip:
         return found
 
     @property
+    def defined(self) -> str:
+        """What the name that was put in is defined as, in brackets; nothing where that is not written."""
+        return f" ({self.new} = {self.definitions[self.new]})" if self.new in self.definitions else ""
+
+    @property
     def kind(self) -> str:
         return self.edit.kind
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 from flint import arb, fmpq
 
+from symgrad.checking.comparison import excludes_zero
 from symgrad.diagnosis.claims import Meaning, is_derivative_like
 from symgrad.diagnosis.derivation import Derivation, Final
 from symgrad.diagnosis.propagation import Fix, Over, Status, Walk, as_value_of, path, recompute, repeats
 from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, is_zero, same, simple_ratio
+from symgrad.evaluation.balls import Balls, flat
 from symgrad.problem.definedness import origins
-from symgrad.program.program import size
+from symgrad.program.cones import cone_of
+from symgrad.program.program import interpret, size
 
 # ------------------------------------------------------------------------------------------------------------- ranking
 # Which of the quantities that a line may mean it means here: the one next to those that it uses.
@@ -218,6 +221,9 @@ def suspects(d: Derivation, w: Walk, step: int, known: Collection[int] = ()) -> 
                 heappush(heap, -a)
 
 
+_LARGE = 2_000  # entries on a way from which one entry of its end is looked at before all
+
+
 def refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Goals) -> list[Refit]:
     """The true quantities which, in the place of line ``u``, give one of the goals at each step that has some; if there
     are none, those that do up to a simple factor, which is told too.
@@ -233,9 +239,10 @@ def refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Goals) -> l
         entries = [e for e in entries if e in fitting]
     found: list[Refit] = []
     tried: list[Any] = []
+    may_fit = _by_one_entry(d, w, u, way, goals)
     for entry in entries[:_REFITS]:
         value = as_value_of(d, entry, u)
-        if value is None or same(entries_of(value), mine, d.typed):
+        if value is None or same(entries_of(value), mine, d.typed) or not may_fit(value):
             continue
         got = _ahead(d, w, u, way, value)
         if all(any(same(entries_of(got[i]), g, d.typed) for g in wanted) for i, wanted in goals.items()):
@@ -248,6 +255,32 @@ def refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Goals) -> l
         return found
     ((end, wanted),) = goals.items()
     return list(_scaled(d, w, u, way, end, wanted, [e for e in entries if e.kind == "adjoint"]))
+
+
+def _by_one_entry(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Goals) -> Callable[[Any], bool]:
+    """Whether another value in the place of a line may give the goals, as far as one entry tells of the first step that
+    has some: what that entry is made of is read alone, where that is less than all arrays on the way.
+    """
+    end, wanted = next(iter(goals.items()))
+    if not wanted or d.program.entries(way) < _LARGE:
+        return lambda value: True
+    before, goal = entries_of(w.values[end]), wanted[0]
+    k = next((k for k, (x, y) in enumerate(zip(before, goal, strict=False)) if excludes_zero(x - y)), 0)
+    cone = cone_of(d.program, {end: [k]})
+    moved = {i for i in way if i in cone.entries}
+    beside = {a for i in moved for a in d.program.steps[i].args if a in cone.entries} - moved - {u}
+    held = {cone.place[i]: cone.cut(i, w.values[i]) for i in beside}
+    if u not in cone.entries or cone.place[u] in held:
+        return lambda value: True
+    first, last = cone.place[u], cone.place[end]
+
+    def may_fit(value: Any) -> bool:
+        put = {**held, first: cone.cut(u, value)}
+        got = flat(interpret(cone.program, Balls(typed=d.typed), {}, [last], replaced=put)[last])
+        (at,) = cone.where(end, [k])
+        return not all(excludes_zero(got[at] - g[k]) for g in wanted)
+
+    return may_fit
 
 
 def _solutions(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Goals) -> list[np.ndarray] | None:
@@ -318,8 +351,13 @@ def scales_used(d: Derivation, w: Walk, step: int) -> list[Fraction]:
         if not is_derivative_like(d.lines[a].name) or w.statuses[a].kind in ("right", "partial", "zero", "forward"):
             continue
         mine = entries_of(w.values[a])
+        if len(mine) < 2:
+            continue
+        named = [e for e in d.meanings.get(a, Meaning()).whole if e.kind == "adjoint"]
         adjoints = (e for k in d.derivatives.of_size(len(mine)) if (e := d.entry(k)).kind == "adjoint")
-        for entry in itertools.islice(adjoints, _SCALED):
-            c = simple_ratio(mine, entries_of(d.values[entry.step]))
-            found |= {} if c in (None, 1) or len(mine) < 2 else {c: None}
+        for entries in (named, itertools.islice(adjoints, _SCALED)):  # rather of what its name says
+            ratios = [simple_ratio(mine, entries_of(d.values[e.step])) for e in entries]
+            if any(c is not None for c in ratios):
+                found |= dict.fromkeys(c for c in ratios if c not in (None, 1))
+                break
     return list(found)

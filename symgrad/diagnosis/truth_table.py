@@ -7,7 +7,7 @@ tangents along the scalar inputs; derivatives between named quantities; and the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,10 +135,11 @@ def tabulate(branch: Branch, named: Sequence[int], tangents: Sequence[str]) -> T
     entries += _through(b, branch, set(model), of, named)
     own = range(_end_of_hand(branch), len(b.steps))  # the truth's own computation
     entries += _terms(b, branch, entries)
-    for name in tangents:
+    along = {name: tangents_of(b, model, program.inputs[name]) for name in tangents}
+    for name, found in along.items():
         direction = program.inputs[name]
-        found = tangents_of(b, model, direction)
         entries += [Entry("tangent", i, direction, t, 0) for i, t in found.items() if i != direction]
+    entries += _stacked(b, branch, named, along)
     entries += _between(b, model, named)
     entries += _rows(b, branch)
     known = {e.step for e in entries}
@@ -253,6 +254,22 @@ def tangents_of(b: Builder, model: Sequence[int], direction: int) -> dict[int, i
         else:
             found[i] = _forward(b, i, found)
     return found
+
+
+def _stacked(
+    b: Builder, branch: Branch, named: Sequence[int], along: Mapping[str, Mapping[int, int]]
+) -> Iterator[Entry]:
+    """The tangents of named numbers along all scalar inputs as one array, where the hand code has arrays of that
+    length."""
+    bindings = branch.program.bindings[len(branch.model_run.program.bindings) :]
+    if len(along) < 2 or not any(b.shape(i.step) == (len(along),) for i in bindings):
+        return
+    for i in dict.fromkeys(named):
+        moving = [found for found in along.values() if i in found]
+        if moving and b.shape(i) == () and b.steps[i].op != "input":
+            none = b.zeros((), b.dtype(i))
+            together = b.stack([found.get(i, none) for found in along.values()])
+            yield Entry("tangent", i, None, together, 0, f"({', '.join(along)})")
 
 
 def _forward(b: Builder, i: int, tangents: Mapping[int, int]) -> int:

@@ -6,6 +6,7 @@ one of these balls excludes zero, however small it is.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from flint import arb, fmpq
 
+from symgrad.checking.comparison import excludes_zero
 from symgrad.evaluation.balls import flat
 from symgrad.program.program import Shape
 
@@ -39,10 +41,16 @@ def same(a: np.ndarray, b: np.ndarray, typed: bool = False) -> bool:
             return False
         if not typed and not d.is_zero():
             if thin is None:
-                thin = max((abs(z).mid() for z in b), default=arb(0)) * arb(2) ** -_THIN
+                thin = _largest(b) * arb(2) ** -_THIN
             if _radius(d) > thin:
                 return False
     return True
+
+
+def _largest(a: np.ndarray) -> Any:
+    """The largest entry's size, but for the rounding of a float where floats reach."""
+    largest = float(np.max(_floats(a), initial=0.0))
+    return arb(largest) if 1e-290 < largest < 1e290 else max((abs(z).mid() for z in a), default=arb(0))
 
 
 def _radius(d: Any) -> Any:
@@ -55,7 +63,7 @@ def is_zero(a: np.ndarray) -> bool:
 
 def norm_of(a: np.ndarray) -> float | None:
     """The logarithm of the norm, as a float whatever the scale; minus infinity for zero, None if not finite."""
-    floats = np.array([_float(x) for x in a])
+    floats = _floats(a)
     largest = float(np.max(floats, initial=0.0))
     if not math.isfinite(largest) and not all(x.is_finite() for x in a):
         return None
@@ -83,8 +91,12 @@ def _square(x: Any) -> Any:
     return x * x if isinstance(x, arb) else x.real * x.real + x.imag * x.imag
 
 
-def _float(x: Any) -> float:
-    return abs(float(x.mid())) if isinstance(x, arb) else abs(complex(float(x.real.mid()), float(x.imag.mid())))
+def _floats(a: np.ndarray) -> np.ndarray:
+    """The sizes of the balls' middles, as floats."""
+    try:
+        return np.abs(np.array([float(x) for x in a]))
+    except TypeError:  # of complex ones
+        return np.array([abs(complex(float(x.real.mid()), float(x.imag.mid()))) for x in a])
 
 
 def ratio(a: np.ndarray, b: np.ndarray) -> Any:
@@ -94,6 +106,8 @@ def ratio(a: np.ndarray, b: np.ndarray) -> Any:
         return None
     c = a[k] / b[k]
     if not c.is_finite() or c.contains(0):
+        return None
+    if any(excludes_zero(a[k] - c * b[k]) for k in (0, len(a) // 2, -1)):  # before all products are made
         return None
     return c if same(a, np.array([c * y for y in b], dtype=object)) else None
 
@@ -112,10 +126,13 @@ class _Class:
     """Equal values: what they are, and whose."""
 
     norm: float
-    fine: tuple[float, float]
     value: np.ndarray
     shape: Shape
     keys: list[int]
+
+    @functools.cached_property
+    def fine(self) -> tuple[float, float]:
+        return _fine(self.value)
 
 
 class Index:
@@ -134,11 +151,12 @@ class Index:
     def _classes(self, items: Sequence[tuple[float, int, np.ndarray, Shape]]) -> list[_Class]:
         classes: list[_Class] = []
         for norm, key, value, shape in items:
-            fine = _fine(value)
-            equal = (c for c in classes[: -_BACK - 1 : -1] if c.shape == shape and _near(fine, c.fine))
+            new = _Class(norm, value, shape, [key])
+            beside = (c for c in classes[: -_BACK - 1 : -1] if norm - c.norm <= _NEAR * max(1.0, abs(norm)))
+            equal = (c for c in beside if c.shape == shape and _near(new.fine, c.fine))
             known = next((c for c in equal if same(value, c.value, self.typed)), None)
             if known is None:
-                classes.append(_Class(norm, fine, value, shape, [key]))
+                classes.append(new)
             else:
                 known.keys.append(key)
         return classes
@@ -152,9 +170,9 @@ class Index:
         near = 1e-4 if self.typed else _NEAR * max(1.0, abs(norm))
         low, high = np.searchsorted(norms, (norm - near, norm + near))
         found: list[tuple[int, str]] = []
-        fine = _fine(value)
+        mine = _Class(norm, value, shape, [])
         for known in self.by_size[len(value)][low:high]:
-            if not self.typed and not _near(known.fine, fine):
+            if not self.typed and not _near(known.fine, mine.fine):
                 continue
             for layout, laid in laid_out(known.value, known.shape, shape):
                 if same(value, laid, self.typed):

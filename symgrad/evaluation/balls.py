@@ -49,8 +49,11 @@ def flat(value: Any) -> np.ndarray:
 
 def entrywise(function: Callable[..., Any], *args: Any) -> Any:
     """``function`` of corresponding entries; a bare number (a constant of a row's meaning) goes with every entry."""
-    shape = next((a.shape for a in args if isinstance(a, np.ndarray)), None)
-    if shape is None:
+    for a in args:
+        if isinstance(a, np.ndarray):
+            shape = a.shape
+            break
+    else:
         return function(*args)
     columns = (a.reshape(-1) if isinstance(a, np.ndarray) else itertools.repeat(a) for a in args)
     return array_of([function(*items) for items in zip(*columns, strict=False)], shape)
@@ -229,6 +232,7 @@ class Balls:
     """
 
     rows = _ROWS
+    alike = _ALIKE
 
     def __init__(self, *, typed: bool = False, rounded: bool = False) -> None:
         self.typed, self.rounded = typed, rounded

@@ -20,7 +20,7 @@ from typing import Any
 from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.files.question_kinds import Names
 from symgrad.lifting.scripts.child_process import limited
-from symgrad.lifting.scripts.script_tracer import Limits
+from symgrad.lifting.scripts.script_record import Limits
 
 _OURS = str(Path(__file__).resolve().parent.parent)  # where symgrad's own code is
 

@@ -27,6 +27,7 @@ from symgrad.files.question_kinds import (
     tree_of,
 )
 from symgrad.files.targets import STDIN, Target
+from symgrad.progress import importing
 
 if TYPE_CHECKING:
     from symgrad.files.answers import Answer, Answers, Skipped, Wanted
@@ -298,12 +299,7 @@ def import_pipeline() -> None:
     """
     if "symgrad.verifier" in sys.modules:
         return
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with importing():
         import symgrad.api.script_verifier
         import symgrad.verifier  # noqa: F401
-    finally:
-        if collects:
-            gc.enable()
     gc.freeze()

@@ -168,6 +168,22 @@ def _with_root(formula: Latex, shown: str, row: Equation, name: str) -> Latex:
     return replace(formula, text=f"{formula.text} \\\\ {shown} = \\sqrt{{{body}}}")
 
 
+def operator_and_value(formula: Any, hand: Any) -> Latex | None:
+    r"""A formula that is a derivative itself, and what it is said to be, as one question; None of other pairs.
+
+    >>> operator_and_value(Latex(r"\frac{d}{dx} x^2"), Latex("2x")).text
+    '\\frac{d}{dx} x^2 = 2x'
+    """
+    if not (isinstance(formula, Latex) and isinstance(hand, Latex)) or "=" in formula.text + hand.text:
+        return None
+    try:
+        sides = [x for f in (formula, hand) for e in f.equations for x in e.sides]
+    except SymgradError:  # what they cannot be read for is told where the question is posed
+        return None
+    is_operator = len(sides) == 2 and sides[0].head in ("derivative", "slope")
+    return replace(formula, text=f"{formula.text} = {hand.text}") if is_operator else None
+
+
 _IS_ZERO = re.compile(r"=\s*0(?![.\d])")
 
 

@@ -198,10 +198,11 @@ def depends_on(program: Program, names: Collection[str]) -> set[int]:
 
 def branches_on(program: Program, free: Collection[str]) -> tuple[Guard, ...]:
     """The guards whose outcome may change when the ``free`` inputs move."""
-    if not program.guards:
+    of_values = [g for g in program.guards if g.args]
+    if not of_values:
         return ()
     moving = depends_on(program, free)
-    return tuple(g for g in program.guards if any(a in moving for a in g.args))
+    return tuple(g for g in of_values if any(a in moving for a in g.args))
 
 
 def ties(program: Program, values: Mapping[int, Any], free: Collection[str]) -> tuple[Guard, ...]:

@@ -97,6 +97,7 @@ class Problem:
     unreached: str = "refuse"  # or "accept": what becomes of a claim where a branch of the code was not reached
     shown: bool = True  # a refutation is for somebody to see: at a simple point
     rows: Mapping[str, Source] = field(default_factory=dict)
+    beside: tuple[Problem, ...] = ()  # questions about the same code with right answers, which no repair may change
 
     @property
     def bits(self) -> int:

@@ -12,7 +12,7 @@ import sympy as sp
 import torch
 
 from symgrad.errors import LostValue, ReplayMismatch
-from symgrad.evaluation.floats import Floats, tensors_of, to_numpy
+from symgrad.evaluation.floats import Floats, computed, tensors_of, to_numpy
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import Constant, Program, Step, interpret
 from symgrad.rounding.running_bounds import error_bounds
@@ -145,9 +145,9 @@ def gives(run: Run, point: Mapping[str, Any], values: Mapping[str, np.ndarray]) 
 
 def _odd(run: Run, inputs: Mapping[str, torch.Tensor], told: Mapping[str, np.ndarray]) -> list[str]:
     """The outputs of which the record gives another value than what is told of them."""
-    computed = {n: i for n, i in run.program.outputs.items() if n not in run.derived}
-    values = interpret(run.program, Floats(), inputs, computed.values())
-    return [n for n, i in computed.items() if not _same(to_numpy(values[i]), told[n])]
+    written = {n: i for n, i in run.program.outputs.items() if n not in run.derived}
+    values = computed(run.program, inputs, written.values())
+    return [n for n, i in written.items() if not _same(values[i], told[n])]
 
 
 def _same(a: np.ndarray, b: Any) -> bool:

@@ -72,9 +72,11 @@ class Builder:
         args = tuple(args)
         if dtype is None:
             dtype = promote(*(self.steps[a].dtype for a in args)) if args else "float64"
-        self.bound(len(self.steps))
+        count = len(self.steps)
+        if count >= self.most:
+            self.bound(count)
         self.steps.append(Step(op, args, params, tuple(shape), dtype, self.source))
-        return len(self.steps) - 1
+        return count
 
     def bound(self, count: int) -> None:
         """Raise `EndlessRun` where code has done ``most`` things and goes on."""
@@ -309,7 +311,7 @@ class Builder:
 
     def name(self, a: int, name: str) -> int:
         """Bind the user's variable ``name`` to this value; a binding is a step of its own, the identity."""
-        i = self.emit("name", (a,), None, self.shape(a))
+        i = self.emit("name", (a,), None, self.steps[a].shape, self.steps[a].dtype)
         version = self._versions.get(name, 0)
         self._versions[name] = version + 1
         self.bindings.append(Binding(name, version, i, self.source))
@@ -329,11 +331,12 @@ def join(**programs: Program) -> Program:
             if step.op == "input" and step.params in builder.inputs:
                 place.append(builder.inputs[step.params])
                 continue
-            builder.steps.append(step.on(tuple([place[a] for a in step.args])))
-            place.append(len(builder.steps) - 1)
+            args = tuple([place[a] for a in step.args])
+            place.append(len(builder.steps))
+            builder.steps.append(step if args == step.args else step.on(args))
             if step.op == "input":
                 builder.inputs[step.params] = place[-1]
-        builder.bindings += [replace(b, step=place[b.step]) for b in program.bindings]
+        builder.bindings += [Binding(b.name, b.version, place[b.step], b.source) for b in program.bindings]
         builder.guards += [replace(g, args=tuple(place[a] for a in g.args)) for g in program.guards]
         builder.course += program.course
         outputs |= {f"{prefix}.{name}": place[i] for name, i in program.outputs.items()}

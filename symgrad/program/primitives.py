@@ -56,6 +56,7 @@ FUNCTIONS = frozenset(
 )
 _ATOMS = (sp.pi, sp.EulerGamma, sp.Catalan, sp.I)
 _KEPT = (FUNCTIONS | STRUCTURE) - {"logabsdet", "pow", "exp", "constant", "input", "cast", "name", "stop"}
+_AS_THEY_ARE = _KEPT - {"sqrt", "solve", "inverse", "mul"}
 
 
 def primitive(program: Program, wanted: Iterable[int], *, stops: bool = False) -> tuple[list[Step], dict[int, int]]:
@@ -75,7 +76,10 @@ def primitive(program: Program, wanted: Iterable[int], *, stops: bool = False) -
     steps = program.steps
     for i in program.needed(wanted):
         step = steps[i]
-        if step.op in ("name", "cast") or (step.op == "stop" and not stops):
+        if step.op in _AS_THEY_ARE:
+            place[i] = len(b.steps)
+            b.steps.append(Step(step.op, tuple([place[a] for a in step.args]), step.params, step.shape, step.dtype))
+        elif step.op in ("name", "cast") or (step.op == "stop" and not stops):
             place[i] = place[step.args[0]]
         elif step.op == "stop":
             place[i] = b.emit("stop", (place[step.args[0]],), None, step.shape, step.dtype)

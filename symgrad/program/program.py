@@ -207,8 +207,21 @@ class Program:
     def _orders(self) -> dict[tuple[int, ...], list[int]]:
         return {}
 
+    @functools.cached_property
+    def is_of_doubles(self) -> bool:
+        """Whether every step is one number in float64."""
+        return all(not s.shape and s.dtype == "float64" for s in self.steps)
+
     def with_outputs(self, outputs: Mapping[str, int]) -> Program:
-        return replace(self, outputs=dict(outputs))
+        return self._same_steps(replace(self, outputs=dict(outputs)))
+
+    def with_guards(self, guards: Sequence[Guard]) -> Program:
+        return self._same_steps(replace(self, guards=tuple(guards)))
+
+    def _same_steps(self, other: Program) -> Program:
+        """The other Program, which has the same steps and shares what is remembered of them."""
+        vars(other)["_orders"] = self._orders
+        return other
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
@@ -336,7 +349,11 @@ def promote(*dtypes: str) -> str:
 
 
 class System(Protocol):
-    """A number system: what a step's value is, given its arguments' values."""
+    """A number system: what a step's value is, given its arguments' values.
+
+    It may have a mapping ``alike`` from operations to functions of the arguments' values alone, which are then not
+    asked for step by step.
+    """
 
     def read(self, step: Step, args: list[Any]) -> Any: ...
 
@@ -358,9 +375,14 @@ def interpret(
     values: dict[int, Any] = dict(replaced or {})
     wanted = tuple(program.outputs.values()) if wanted is None else tuple(wanted)
     steps = program.steps
+    alike: Mapping[str, Any] = getattr(system, "alike", {})
     for i in sorted(dependencies(steps, wanted, values)) if values else program.order(wanted):
         step = steps[i]
-        if step.op == "input":
+        function = alike.get(step.op)
+        if function is not None:
+            args = step.args
+            values[i] = function(values[args[0]], values[args[1]]) if len(args) == 2 else function(values[args[0]])
+        elif step.op == "input":
             values[i] = inputs[step.params]
         else:
             values[i] = system.read(step, [values[a] for a in step.args])

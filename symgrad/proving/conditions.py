@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from symgrad.program.primitives import number_of, primitive
 from symgrad.program.program import Program, Step, positions, size
@@ -94,7 +95,20 @@ _ALWAYS: dict[str, Callable[[Range], bool]] = {
 _KEEP_SIGNS = frozenset(("tanh", "erf", "asin", "atan", "erfinv", "sign"))
 _MOST = 1 << 16  # entries of a layout that are looked through
 
+# what has a value wherever its arguments have one, and is written in nothing else
+TOTAL = frozenset("input pick scatter matmul add sub mul neg powi stop name cast exp tanh sigmoid sin cos erf".split())
+
 Need = tuple[str, int]
+
+
+def is_defined_everywhere(steps: Sequence[Step], needed: Iterable[int]) -> bool:
+    """Whether each of the ``needed`` steps plainly has a value at every real point, so that there is nothing to say."""
+    return all(steps[i].op in TOTAL or (steps[i].op == "constant" and _is_ratio(steps[i])) for i in needed)
+
+
+def _is_ratio(step: Step) -> bool:
+    exact = step.params.exact
+    return exact is None or isinstance(exact, sp.Rational) or not isinstance(exact, sp.Basic)
 
 
 def conditions_of(

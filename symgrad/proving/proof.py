@@ -21,7 +21,7 @@ from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import may_be_equal
 from symgrad.program.primitives import primitive
 from symgrad.program.program import Program
-from symgrad.proving.conditions import conditions_of
+from symgrad.proving.conditions import conditions_of, is_defined_everywhere
 from symgrad.proving.congruence import Equalities, Link
 
 EFFORT = 300_000
@@ -155,6 +155,8 @@ def needs(program: Program, step: int) -> tuple[Condition, ...]:
     >>> print(*needs(b.build({}), y))
     %0 is positive
     """
+    if is_defined_everywhere(program.steps, program.needed([step])):
+        return ()
     steps, place = primitive(program, [step])
     of = {made: original for original, made in reversed(place.items())}
     found = conditions_of(steps, range(len(steps)), lambda i: i, of.__contains__)
@@ -195,6 +197,8 @@ def _proof(known: Equalities, a: int, b: int) -> Proof:
 
 def _conditions(known: Equalities, needed: Sequence[int]) -> Iterator[Condition]:
     """Where every step is defined: conditions on classes of equal steps, each told of the first step in it."""
+    if is_defined_everywhere(known.steps, needed):
+        return
     of: dict[int, int] = {}
     for original, made in known.place.items():
         of.setdefault(known.find(made), original)

@@ -174,6 +174,9 @@ def _answer(report: Results) -> str:
         return f"Wrong unless {meant}: {what}{_with(right)}."
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
+        if all(isinstance(c.verdict, Refuted) and c.verdict.elsewhere for c in wrong):
+            where = "Wrong on another branch of the code than your own point takes"
+            return f"{where}: {_yours(report, wrong)} {_not_the_derivative(report, wrong)} there{_with(rest)}."
         return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{_with(rest)}."
     if open_ and all(isinstance(c.verdict, Undecided) and c.verdict.where_looked is not None for c in open_):
         return f"Right where it was looked at: {reached(report.coverage)}."

@@ -94,16 +94,12 @@ def _first_of_each(report: Results, verdict: str) -> list[StepFinding]:
 
 def _iterations(report: Results, step: StepFinding) -> str:
     """Which times round the loop the line is wrong, where it is not every time."""
-    same = [
-        s
-        for s in report.steps
-        if s.name == step.name and _line_number(s) == _line_number(step) and s.verdict not in ("unused", "unknown")
-    ]
+    same = [s for s in report.steps if s.name == step.name and _line_number(s) == _line_number(step)]
     wrong = [k for k, s in enumerate(same, 1) if s.verdict == "wrong"]
-    if len(wrong) == len(same):
+    if len(wrong) == sum(s.verdict not in ("unused", "unknown") for s in same):
         return ""
     times = f"{listed([_ordinal(k) for k in wrong])} time{'s' * (len(wrong) > 1)}"
-    return f" Of the {len(same)} times that it runs and its value is used, it is wrong the {times}."
+    return f" It runs {len(same)} times, and what it gives is wrong the {times}."
 
 
 def _meaning(report: Results, step: StepFinding) -> str:

@@ -10,7 +10,7 @@ import torch
 import symgrad
 from symgrad.api.script_verifier import verify_script
 from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, UserCodeFailed
-from symgrad.lifting.scripts.script_tracer import Limits
+from symgrad.lifting.scripts.script_record import Limits
 
 POSTS = Path(__file__).parents[1] / "posts"
 

@@ -222,3 +222,26 @@ def test_a_guess_in_a_session_is_judged():
 def test_the_magics_of_an_exported_notebook_do_nothing():
     exported = "# coding: utf-8\n# In[1]:\nget_ipython().run_line_magic('matplotlib', 'inline')\n" + PAIRS_OF_ARRAYS
     assert verdicts(exported) == {"w": "proved"}
+
+
+MINUS = """
+import torch
+q = torch.tensor([0.3, -0.4], dtype=torch.float64, requires_grad=True)
+U = 0.5 * q[0]**2 + q[0] * q[1] + torch.exp(q[1])
+U.backward()
+automatic = -q.grad
+force = torch.stack([-q[0] - q[1], -q[0] - torch.exp(q[1])])
+print(automatic)
+print(force)
+assert torch.allclose(automatic, force)
+"""
+
+
+@pytest.mark.slow
+def test_what_stands_beside_minus_autograds_gradient_is_minus_the_gradient():
+    """A force is minus the derivative of the potential."""
+    right = verify_script(MINUS)
+    assert {n: c.kind for n, c in right.claims.items()} == {"q": "proved"}
+    assert any("`-force`" in n for n in right.notes)
+    assert verify_script(MINUS.replace("- torch.exp(q[1])])", "+ torch.exp(q[1])])")).verdict == "refuted"
+    assert verify_script(MINUS.replace("= -q.grad", "= q.grad")).verdict == "refuted"

@@ -349,3 +349,60 @@ def test_a_mask_of_what_it_changes_is_read_before_the_change():
     """``h < 0`` is true nowhere once ``h[h < 0] = 0`` has been done: that is no branch that was not reached."""
     assert judged(CLIPPED_IN_PLACE)[0] == {"W": "proved"}
     assert judged(CLIPPED_IN_PLACE.replace("dh[h <= 0] = 0\n", ""))[0] == {"W": "refuted"}
+
+
+FORCE = """
+import numpy as np
+def energy(x):
+    return 0.5 * x[0]**2 + x[0] * x[1] + np.exp(x[1])
+def force(x):
+    return np.array([-x[0] - x[1], -x[0] - np.exp(x[1])])
+x, h = np.array([0.3, -0.4]), 1e-5
+num = np.zeros(2)
+for i in range(2):
+    up, down = x.copy(), x.copy()
+    up[i] += h
+    down[i] -= h
+    num[i] = -(energy(up) - energy(down)) / (2*h)
+f = force(x)
+print(f - num)
+"""
+
+
+@pytest.mark.slow
+def test_what_stands_beside_minus_a_difference_quotient_is_minus_the_gradient():
+    """A force is minus the derivative of the energy, however the minus is written."""
+    assert judged(FORCE)[0] == {"x": "proved"}
+    assert judged(FORCE.replace("-(energy(up) - energy(down))", "(energy(down) - energy(up))"))[0] == {"x": "proved"}
+    assert judged(FORCE.replace("-(energy(up) - energy(down))", "(energy(up) - energy(down))"))[0] == {"x": "refuted"}
+    assert judged(FORCE.replace("- np.exp(x[1])])", "+ np.exp(x[1])])"))[0] == {"x": "refuted"}
+
+
+NAIVE_CHECK = """
+import numpy as np
+def f(w):
+    r = A @ w - b
+    loss = np.sum(r**2)
+    grad = A.T @ r
+    return loss, grad
+A, b, w, h = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([0.3, 0.7]), np.array([0.2, -0.4]), 1e-5
+loss, grad = f(w)
+it = np.nditer(w, flags=["multi_index"], op_flags=["readwrite"])
+while not it.finished:
+    i = it.multi_index
+    w[i] += h
+    up = f(w)[0]
+    w[i] -= 2 * h
+    down = f(w)[0]
+    w[i] += h
+    print(grad[i] - (up - down) / (2 * h))
+    it.iternext()
+"""
+
+
+@pytest.mark.slow
+def test_an_iterator_at_its_end_is_no_hindrance_to_the_search_for_the_line():
+    """What has come to its end fails where it is asked for its shape."""
+    report = verify_script(NAIVE_CHECK)
+    assert report.wrong_steps == ("grad",)
+    assert report.repairs[0].proved

@@ -267,6 +267,35 @@ def test_no_other_loss_is_assumed_for_a_layer_whose_loss_is_written_down():
     assert not [n for n in report.notes if "assumed" in n]
 
 
+NAMED_D = """
+import numpy as np
+rng = np.random.RandomState(0)
+gW, dW = rng.randn(2, 3) * 0.5, rng.randn(3) * 0.5
+z, real = rng.randn(5, 2), rng.randn(5, 3)
+def slope(x, a=0.1):
+    return np.where(x > 0, 1.0, a)
+def hidden(x, a=0.1):
+    return np.where(x > 0, x, a * x)
+for step in range(3):
+    fake = hidden(z @ gW)
+    loss_d = np.mean((fake @ dW) ** 2) - np.mean(real @ dW)
+    grad_dW = 2 * fake.T @ (fake @ dW) / 5 - real.mean(axis=0)
+    dW -= 0.05 * grad_dW
+    fake = hidden(z @ gW)
+    loss_g = np.mean((fake @ dW - 1) ** 2)
+    grad_gW = z.T @ (np.outer(2 * (fake @ dW - 1) / 5, dW) * slope(z @ gW))
+    gW -= 0.05 * grad_gW
+    print(loss_d, loss_g)
+"""
+
+
+@pytest.mark.slow
+def test_a_variable_whose_steps_are_computed_from_it_is_no_gradient_whatever_it_is_called():
+    """The weights of a discriminator may be called dW; a slope's numbers depend on one that its function names."""
+    assert verdicts(NAMED_D) == {"gW": "agrees", "dW": "proved"}
+    assert verdicts(NAMED_D.replace("2 * fake.T", "fake.T")) == {"gW": "agrees", "dW": "refuted"}
+
+
 EPISODES = """
 import numpy as np
 rng = np.random.RandomState(2)
@@ -321,4 +350,22 @@ for k in range(3):
     right = text.replace("error * x * x", "error * x")
     assert verdicts(right) == {"w": "proved"}
     with pytest.raises(BadInput, match="nothing in it says"):
+        verify_script(text)
+
+
+def test_the_slope_at_the_targets_is_no_weight():
+    """The slope of a sigmoid is out * (1 - out); y * (1 - y) in its place weights no loss, though no layer is in it."""
+    text = """
+import numpy as np
+X, y = np.array([[1.0, 2.0], [0.5, -1.0], [-0.7, 0.3]]), np.array([0.2, 0.9, 0.4])
+w = np.array([0.3, -0.2])
+for k in range(3):
+    out = 1 / (1 + np.exp(-X @ w))
+    error = out - y
+    delta = error * (y * (1 - y))
+    dw = X.T @ delta
+    w -= 0.1 * dw
+"""
+    assert verdicts(text.replace("y * (1 - y)", "out * (1 - out)")) == {"w": "proved"}
+    with pytest.raises(BadInput, match="computes no number"):
         verify_script(text)

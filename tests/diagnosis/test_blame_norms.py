@@ -11,6 +11,7 @@ import torch
 from support.slips import agree, made_of, slip
 
 from symgrad import verify
+from symgrad.diagnosis import suspects
 
 R = np.random.default_rng(8)
 X, G = torch.as_tensor(R.standard_normal((3, 4))), torch.as_tensor(R.standard_normal((3, 4)))
@@ -26,6 +27,17 @@ def mended(model, right, at, *changes, wrt=None):
     assert report.repaired_source is not None
     assert agree(made_of(report.repaired_source, right), right, at)
     return [s.source.text for s in report.steps if s.verdict == "wrong"], report
+
+
+@pytest.mark.slow
+def test_one_entry_first_or_all_at_once_finds_the_same_line(monkeypatch):
+    found = []
+    for large in (0, 10**9):  # entries on a way from which one entry of its end is looked at first
+        monkeypatch.setattr(suspects, "_LARGE", large)
+        at = {"x": X, "w": W, "g": G}
+        texts, report = mended(layer, layer_grad, at, "n * (d * n).mean(-1", "n * (d * n).sum(-1", wrt=["x", "w"])
+        found.append((texts, report.wrong_steps, [(s.name, s.verdict, s.claims) for s in report.steps]))
+    assert found[0] == found[1]
 
 
 def layer(x, w, g):

@@ -21,7 +21,7 @@ def said(old: str, new: str, kind: str, of: str = "") -> str:
 
 
 SAID = [
-    ("h1", "h2", "name", "h1 belongs to another step or layer; in this line it is h2."),
+    ("h1", "h2", "name", "h1 stands where h2 belongs; the number in the name is another one."),
     ("P", "dP", "name", "P is the value itself; the chain rule wants its gradient dP here."),
     ("dP", "P", "name", "dP is a gradient; the local derivative here is taken at the value P."),
     ("gamma", "beta", "name", "gamma stands where beta belongs."),
@@ -111,6 +111,7 @@ UNSAID = [
     ("softmax(a, 0)", "softmax(a, 1)", "axis", "the sum"),
     ("x > 0", "x >= 0", "comparison", "wrong way round"),
     ("d.mean(-1)", "d.sum(-1)", "function", "batch"),
+    ("d1", "d2", "name", "step"),  # numbers in names count whatever they count
 ]
 
 

@@ -143,6 +143,15 @@ def test_two_matrices_that_have_to_be_symmetric_are_told_together():
 
 
 @pytest.mark.slow
+def test_a_covariance_has_to_be_symmetric():
+    """Its log det has no value at many symmetric matrices: that says nothing against the condition."""
+    gaussian = r"-\frac{n}{2}\log\det\Sigma - \frac12\sum_{i=1}^n (x_i-\mu)^\top\Sigma^{-1}(x_i-\mu)"
+    at = {"Sigma": ("d", "d"), "x": ("n", "d"), "mu": ("d",)}
+    report = verify(Latex(rf"\ell = {gaussian}"), Latex(r"\nabla_\mu \ell = \Sigma^{-1}\sum_{i=1}^n (x_i-\mu)"), at=at)
+    assert str(report).startswith("Wrong unless Sigma is symmetric: ")
+
+
+@pytest.mark.slow
 def test_what_is_wrong_with_symmetric_matrices_too_is_wrong():
     report = verify(LQR, Latex(r"\nabla_u J = B^\top Q(Ax_0 + Bu) + 2Ru"), at=AT)
     assert report.claims["u"].verdict.true_if is None

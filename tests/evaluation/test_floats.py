@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symgrad import lift
-from symgrad.evaluation.floats import BatchedFloats, Floats
+from symgrad.evaluation.floats import BatchedFloats, Floats, computed, tensors_of
 from symgrad.program.program import interpret
 
 
@@ -38,3 +38,20 @@ def test_a_matrix_without_a_factor_or_an_inverse_has_no_value_and_is_no_error():
         program = lift(made, at={"A": matrices[2].double()})
         found = [interpret(program, Floats(), {"A": A.double()})[program.output] for A in matrices]
         assert [bool(torch.isfinite(x).all()) for x in found] == defined
+
+
+NUMBERS = st.sampled_from([0.0, -0.0, 0.1, 1.0, -1.5, 2.0**-1074, 1e200, -1e308, float("inf")]) | st.floats(-4, 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(NUMBERS, NUMBERS)
+def test_single_numbers_have_the_bits_that_torch_gives_them(x, y):
+    def f(x, y):
+        return torch.tanh(x * y) / (x - y) + (1 - x**2) - y**3 * torch.exp(-x) + x.detach()
+
+    program, point = lift(f, at={"x": 0.5, "y": 2.0}), {"x": x, "y": y}
+    expected = f(torch.tensor(x, dtype=torch.float64), torch.tensor(y, dtype=torch.float64))
+    assert program.is_of_doubles
+    found = computed(program, tensors_of(point, program.dtypes), [program.output])[program.output]
+    np.testing.assert_array_equal(found, expected.numpy())
+    assert np.isnan(found) or np.signbit(found) == torch.signbit(expected)

@@ -94,3 +94,27 @@ def test_the_normal_equations_are_solved_by_least_squares():
         verify(formula, Latex(rf"{slope} (X^\top X)^{{-1}}X^\top X y"), at={"X": (3, 3), "y": (3,)}).verdict
         == "refuted"
     )
+
+
+@pytest.mark.parametrize(
+    ("formula", "hand", "verdict"),
+    [
+        (r"\frac{d}{dx}\left[\arctan\frac{1-x}{1+x}\right]", r"-\frac{1}{1+x^2}", "proved"),
+        (r"\frac{d}{dx} x^3", "3x^2", "proved"),
+        (r"\frac{d}{dx} x^3", "6x", "proved"),  # the derivative of what was given
+        (r"\frac{d}{dx} x^3", "3x", "refuted"),
+    ],
+)
+def test_an_operator_and_what_it_gives(formula, hand, verdict):
+    """The first is what a book's exercise says and its answer; only where that is wrong is it differentiated again."""
+    assert verify(Latex(formula), Latex(hand)).verdict == verdict
+
+
+def test_a_hand_formula_may_add_the_identity():
+    """I is a name where nothing says otherwise, as of a current; beside a model that has none it is the identity."""
+    ridge = Latex(r"f(w) = \|Xw - y\|^2 + \lambda\|w\|^2")
+    at = {"X": (3, 2), "w": (2,), "y": (3,)}
+    right, wrong = (rf"\nabla f(w) = 2(X^\top X {sign} \lambda I)w - 2X^\top y" for sign in "+-")
+    assert verify(ridge, Latex(right), at=at).verdict == "proved"
+    assert verify(ridge, Latex(wrong), at=at).verdict == "refuted"
+    assert verify(Latex("P = I^2 R"), Latex(r"\frac{dP}{dI} = 2IR")).verdict == "proved"

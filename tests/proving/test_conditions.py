@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from symgrad import lift, verify
 from symgrad.checking.proof_domains import domain_of_proofs
 from symgrad.evaluation.floats import Floats
+from symgrad.ops.scalars import OPS
+from symgrad.program.builder import Builder
 from symgrad.program.program import interpret
+from symgrad.proving.conditions import TOTAL, is_defined_everywhere
 from symgrad.proving.proof import prove
 
 VALUES = st.sampled_from([-3.0, -1.0, -0.5, 0.0, 0.25, 1.0, 2.0, 40.0])
@@ -160,3 +163,14 @@ def test_a_formula_whose_complex_value_is_the_derivative_is_not_refuted_where_it
 
 def test_a_removable_point_is_no_missing_value():
     assert verify("sin(x)", "sin(2*x)/(2*sin(x))").verdict == "proved"
+
+
+@pytest.mark.parametrize("op", sorted(TOTAL & OPS.keys()))
+def test_what_is_said_to_be_defined_everywhere_is(op):
+    b = Builder()
+    y = b.apply(op, b.input("x", ()))
+    program = b.build({"y": y})
+    assert is_defined_everywhere(program.steps, program.needed([y]))
+    for x in (-700.0, -1.0, 0.0, 1e-300, 3.5, 700.0):
+        value = interpret(program, Floats(), {"x": torch.tensor(x, dtype=torch.float64)})[y]
+        assert torch.isfinite(value)

@@ -509,7 +509,7 @@ class _Resolver:
                     node.span,
                     "Write the sum over i; formulas are read over the real numbers.",
                 )
-            if base == "I" and node.value.style in ("bold", "blackboard"):
+            if base == "I" and (node.value.style in ("bold", "blackboard") or self.known is not None):
                 return Node("identity", (), node.span)
         if base in self.sizes:
             return Node("size", (), node.span, base)

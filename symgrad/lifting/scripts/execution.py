@@ -30,11 +30,11 @@ from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.clipping import unclipped
 from symgrad.lifting.scripts.cues import More
 from symgrad.lifting.scripts.extraction import Pasted
-from symgrad.lifting.scripts.script_record import Given, Key, Reached
-from symgrad.lifting.scripts.script_tracer import Limits, ScriptTracer
+from symgrad.lifting.scripts.script_record import Given, Key, Limits, Reached
+from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.lifting.scripts.solvers import NAMES
 from symgrad.lifting.scripts.watcher import Watcher
-from symgrad.lifting.tracing.sources import TRACE, Rewriter
+from symgrad.lifting.tracing.sources import TRACE, Rewriter, Tree
 from symgrad.lifting.tracing.surroundings import neutral, printed_into
 
 # ------------------------------------------------------------------------------------------------------------- sandbox
@@ -164,7 +164,7 @@ class Script:
         """
         trace = ScriptTracer(self.limits, values or {}, given or {}, self.followed, self.until)
         code, tree = _instrumented(self.pasted, self.file, self.more)
-        trace.places.add(code, tree)
+        trace.places.add(code, Tree(tree))
         trace.loops.enough = self.enough
         space = {**namespace(self.file), **self._found()}
         trace.found(space)

@@ -218,8 +218,9 @@ def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[s
     if ratio and np.all(np.abs(g - ratio * d) <= CLOSE * scale * abs(ratio)) and d.size > 1:
         return "factor", ratio, 0.0
     k = len(mine)
-    tells = ((g != 0) | (d != 0)).reshape(k, -1).any(0)  # that both are zero in an entry tells nothing
-    if d.size > k and not off.reshape(k, -1).any(0)[tells].all():
-        return "partly", None, 0.0
+    is_off = off.reshape(k, -1).any(0)
+    if d.size > k and not is_off.all():
+        tells = ((g != 0) | (d != 0)).reshape(k, -1).any(0)  # that both are zero in an entry tells less
+        return "zeros" if is_off[tells].all() else "partly", None, 0.0
     length = float(np.linalg.norm(g) * np.linalg.norm(d))
     return "wrong", None, 3 * max(0.0, float(g @ d) / length) if length else 0.0

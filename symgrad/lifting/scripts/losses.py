@@ -121,7 +121,7 @@ def errors(trails: Trails, moved: set[int], upto: int) -> Iterator[tuple[Error, 
 
 def parts(b: Builder, error: int, moved: set[int]) -> Parts | None:
     """What an error is made of; None where it is no difference of something that is ``moved`` and something that is
-    not, and no stack of differences or multiple of one by weights that have nothing to do with the activation.
+    not, and no stack of differences or multiple of one by weights that have nothing to do with either.
 
     Where one is taken off single entries (``p[range(n), y] -= 1``), the targets are one there and zero elsewhere.
     """
@@ -134,7 +134,7 @@ def parts(b: Builder, error: int, moved: set[int]) -> Parts | None:
         case "mul":
             for own, other in (s.args, s.args[::-1]):
                 found = parts(b, own, moved) if other not in moved and b.shape(own) == s.shape else None
-                if found is not None and _is_apart(b, other, found.activation):
+                if found is not None and _is_apart(b, other, found):
                     whole = other if found.weights is None else b.mul(found.weights, other)
                     return replace(found, weights=whole, first=(*found.first, other))
         case "pick":
@@ -181,11 +181,11 @@ def _stacked(b: Builder, s: Step, found: Sequence[Parts]) -> Parts:
     return Parts(activation, targets, weights, own, found[0].first)
 
 
-def _is_apart(b: Builder, weights: int, activation: int) -> bool:
+def _is_apart(b: Builder, weights: int, of: Parts) -> bool:
     """Whether weights are many numbers and share no data with what they weight: a factor that does is no weight, but a
-    part of the chain rule."""
+    part of the chain rule, such as the slope at the wrong place."""
     if size(b.shape(weights)) == 1 and b.number_of(weights) is not None:
         return False
-    own, its = (dependencies(b.steps, [i]) for i in (weights, activation))
+    own, its = (dependencies(b.steps, among) for among in ([weights], [of.activation, of.targets]))
     shared = [k for k in own & its if not b.steps[k].args]
     return all((n := b.number_of(k)) is not None and n.is_integer for k in shared)

@@ -217,7 +217,7 @@ def _is_of_one_formula(w: Weighing, one: Row, other: Row) -> bool:
 
 def _speaks(w: Weighing, row: Row, top: Row, mine: Sight, its: Sight) -> bool:
     """Whether more speaks for one output than for another as that of which a wrong gradient is meant."""
-    near = {"factor": 2, "partly": 1}
+    near = {"factor": 2, "partly": 1, "zeros": 1}
     if near.get(mine.word, 0) != near.get(its.word, 0):
         return near.get(its.word, 0) > near.get(mine.word, 0)
     steps = w.run.trace.builder.steps
@@ -235,7 +235,7 @@ def _speaks(w: Weighing, row: Row, top: Row, mine: Sight, its: Sight) -> bool:
 
 def _left_out(w: Weighing, found: Sequence[Row], rows: Sequence[Row]) -> tuple[str, ...]:
     """What is told of updates that no output was found for, and of outputs that a gradient is only called after."""
-    judged = {v for r in found for v in _judged(w, r)}
+    judged = {w.all.variable_of(s.pair.input) for r in found for s in _of_inputs(w, r.sights)}
     left: dict[str, set[int]] = {}
     for p in _fresh(w, found):
         if p.why == UPDATED and w.all.variable_of(p.input) not in judged:
@@ -391,8 +391,7 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
     """A row's claims that are evidence enough: names alone where there is nothing else, or where they are right."""
     strong = any(s.pair.why in PRIMARY for s in row.sights)
     sights = [s for s in row.sights if s.pair.why in PRIMARY or s.word == "right" or not strong]
-    before = {s.pair.input.step: w.trails.before(s.pair.input.step) for s in sights}
-    sights = [s for s in sights if not any(k != s.pair.input.step and k in before[s.pair.input.step] for k in before)]
+    sights = _of_inputs(w, sights)
     sights.sort(key=lambda s: s.pair.input.step)
     rates = {s.rate for s in sights if s.word == "right" and s.pair.label.startswith(UNNAMED)}
     if len(rates) == 1:  # the wrong steps have it as well
@@ -439,6 +438,12 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
         row.is_stated and row.rights > 0,
         tuple(_of_updated(w, row, sights)),
     )
+
+
+def _of_inputs(w: Weighing, sights: Sequence[Sight]) -> list[Sight]:
+    """Those whose inputs are not computed from another one's: these are asked about together."""
+    before = {s.pair.input.step: w.trails.before(s.pair.input.step) for s in sights}
+    return [s for s in sights if not any(k != s.pair.input.step and k in before[s.pair.input.step] for k in before)]
 
 
 def _held_updates(w: Weighing, row: Row, sights: Sequence[Sight]) -> list[int]:

@@ -80,6 +80,7 @@ class Pairs:
         self.steps = self.trails.steps
         self.events = self.trails.events
         self.quotients = self.trails.quotients()
+        self._falls: list[bool] = []  # whether each is minus the slope
         self.numeric = self.trails.after({*(q.step for q in self.quotients), *run.trace.opaque})
         self.found = self._asked(self._best())
 
@@ -118,9 +119,13 @@ class Pairs:
         common: list[set[int]] = []
         moves = [(move, self.trails.event_of[move.bases[-1]]) for move in self._moves()]
         paths = {base.path for _, base in moves}
+        first: dict[tuple[str, int], bool] = {}  # whether what is first added to a variable is computed from it
+        for move, base in moves:
+            first.setdefault(self.variable_of(base), any(base.step in self.trails.before(t.step) for t in move.terms))
         for move, base in moves:
             shape = self.steps[base.step].shape
             is_one = cues.is_gradient(base.path) or any(cues.names_gradient(base.path, p) for p in paths)
+            is_one &= not first[self.variable_of(base)]  # as that is to no gradient: d may be for discriminator
             if (cues.is_loss(base.path) and size(shape) == 1) or is_one:
                 continue
             if move.entries is None:
@@ -207,17 +212,22 @@ class Pairs:
             for other in inputs:
                 named = cues.names_gradient(event.path, other.path)
                 weight = 6.0 + 3.0 * named + 1.0 * (self.steps[other.step].shape == self.steps[event.step].shape)
-                yield self._pair(other, event, COMPARED, weight)
+                pair = self._pair(other, event, COMPARED, weight)
+                if self._falls and all(self._falls):  # a force is minus the derivative of the energy
+                    less = tuple(replace(v, factor=-v.factor) for v in pair.values)
+                    pair = replace(pair, values=less, signs=(-1,), label=f"-{pair.label}")
+                yield pair
 
     def _displaced(self) -> set[int | None]:
         """The variables that difference quotients are taken for, by their origin: a small number is added to them."""
         behind = set().union(*(self.trails.before(q.high) for q in self.quotients[:_QUOTIENTS]))
         found = {self.trails.origin(i) for i in self.run.trace.displaced}
-        moved: set[int] = set()
         b = Builder(list(self.steps), {})
         for q in self.quotients[:_QUOTIENTS]:
+            moved: dict[int, float] = {}
             between(b, q.high, q.low, moved)
-        found |= {self.trails.origin(i) for i in moved if i < len(self.steps)}
+            self._falls.append(bool(moved) and all(q.sign * far < 0 for far in moved.values()))
+            found |= {self.trails.origin(i) for i in moved if i < len(self.steps)}
         for i in behind:
             s = self.steps[i]
             if s.op in ("add", "sub") and size(s.shape) and (h := self.trails.constant(s.args[1])) is not None:

@@ -29,7 +29,8 @@ _STRENGTH = {COMPARED: 3, BESIDE: 2, NAMED: 2, NEAR: 1}
 
 @dataclass(frozen=True, eq=False)
 class Derivation:
-    """A variable that is meant as the gradient for an input: the steps of both, and why it is taken so."""
+    """A variable that is meant as the gradient for an input: the steps of both, and why it is taken so; ``is_minus``
+    where it stands beside minus autograd's, as a force does."""
 
     input: str
     variable: str
@@ -37,6 +38,7 @@ class Derivation:
     step: int
     why: str
     autograd: AutogradResult | None
+    is_minus: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +216,7 @@ def find_roles(
     if not found:
         raise _none_found(trace, name, inputs)
     found = [replace(d, step=trace.made(d.step)) for d in found]
+    found = [_minus(trace, d) if d.is_minus else d for d in found]
     told = {d.input for d in found}
     alone = tuple(n for n in inputs if n not in told and (asked is None or n in asked) and n in names)
     return Roles(step, name, call, inputs, tuple(found), alone)
@@ -256,7 +259,7 @@ def _evidence(
                 step = _variable(trace, b, trace.builder.shape(r.step))
                 key = trace.key_of.get(step)
                 label = key[0] if key is not None else _called(trace, step)
-                yield Derivation(names[r.node], label, r.node, step, why, r)
+                yield Derivation(names[r.node], label, r.node, step, why, r, _is_minus(trace, a))
 
     for step in trace.builder.steps:
         if step.op == "sub":
@@ -292,6 +295,22 @@ def _base(trace: ScriptTracer, i: int) -> int:
     while steps[i].op in (*_LAYOUT, "neg") and len(steps[i].args) == 1:
         i = steps[i].args[0]
     return i
+
+
+def _is_minus(trace: ScriptTracer, i: int) -> bool:
+    """Whether a step is minus what it only lays out, casts or names."""
+    steps, minus = trace.builder.steps, False
+    while steps[i].op in (*_LAYOUT, "neg") and len(steps[i].args) == 1:
+        minus ^= steps[i].op == "neg"
+        i = steps[i].args[0]
+    return minus
+
+
+def _minus(trace: ScriptTracer, d: Derivation) -> Derivation:
+    """Minus a variable, as what is meant as the gradient."""
+    b, label = trace.builder, f"-{d.variable}"
+    b.source = b.steps[d.step].source
+    return replace(d, variable=label, step=b.name(b.neg(d.step), label))
 
 
 def _variable(trace: ScriptTracer, i: int, shape: Shape) -> int:

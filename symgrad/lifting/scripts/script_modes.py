@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import torch
 
-from symgrad.lifting.scripts.script_record import Key
+from symgrad.lifting.scripts.accumulation import Accumulated, inputs_of
+from symgrad.lifting.scripts.script_record import Key, Leaf
 from symgrad.lifting.tracing.aten import is_float
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.torch_modes import Dispatch, Functions, floats, quiet
@@ -26,16 +27,21 @@ class ScriptRecorder(Recorder, Protocol):
     made_from: dict[int, frozenset[Key]]
     plain_floats: dict[int, Key]
     held: list[Any]
+    accumulated: Accumulated
 
     def declare(self, x: torch.Tensor) -> None: ...
 
-    def result(self, x: torch.Tensor, g: torch.Tensor) -> None: ...
+    def result(self, x: torch.Tensor, g: torch.Tensor, call: int = -1) -> None: ...
+
+    def present(self) -> list[Leaf]: ...
 
     def changed(self, x: torch.Tensor) -> None: ...
 
     def leaf_of_storage(self, x: torch.Tensor) -> torch.Tensor | None: ...
 
-    def differentiated(self, kind: str, outputs: list[torch.Tensor], upstream: list[Any]) -> None: ...
+    def differentiated(
+        self, kind: str, outputs: list[torch.Tensor], upstream: list[Any], inputs: set[int] | None = None
+    ) -> None: ...
 
 
 class ScriptFunctions(Functions):
@@ -56,7 +62,7 @@ class ScriptFunctions(Functions):
                 warnings.simplefilter("ignore")
                 g = func(*args)
             if g is not None:
-                t.result(args[0], g)
+                t.result(args[0], g, t.accumulated.call_of(args[0]))
             return g
         if name == "__set__" and owner is not torch.Tensor.data:
             with quiet():
@@ -94,11 +100,13 @@ class ScriptFunctions(Functions):
         given = args[1] if len(args) > 1 else kwargs.get("gradient", kwargs.get("grad_tensors"))
         outputs = list(args[0]) if isinstance(args[0], (list, tuple)) else [args[0]]
         upstream = list(given) if isinstance(given, (list, tuple)) else [given] * len(outputs)
+        inputs = inputs_of(args, kwargs, 4 if func is torch.Tensor.backward else 5)
         for x in _leaves(outputs):
             t.declare(x)
         with quiet():
+            t.accumulated.forget(leaf.tensor for leaf in t.present())
             func(*args, **kwargs)
-        t.differentiated("backward()", outputs, upstream)
+        t.differentiated("backward()", outputs, upstream, inputs)
 
     def _grad(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         t = self.tracer

@@ -17,6 +17,31 @@ Key = tuple[str, int, int]  # a variable, the line that bound it, and how often 
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How much one run of a script may do: what is passed to `verify_script` as ``limits``.
+
+    ``turns`` of loops and calls of functions, ``steps`` recorded (operations on the inputs' values), ``printed``
+    characters, ``seconds`` of the clock, ``memory`` in bytes beside what Python and torch have taken before.  What is
+    beyond is `BadInput` with the line; what is printed beyond is dropped, and told.  All of an answer may take as much
+    memory, and ten times as long: beyond, the report is what is known by then.
+
+    >>> from symgrad import Limits, verify_script
+    >>> verify_script("while True: pass", limits=Limits(turns=1000))
+    Traceback (most recent call last):
+        ...
+    symgrad.errors.BadInput: the script takes more than 1,000 turns of loops and calls.
+        <pasted>:1    while True: pass
+    Make it smaller: fewer iterations, or only the part with the model and the derivation.
+    """
+
+    turns: int = 1_000_000
+    steps: int = 100_000
+    printed: int = 200_000
+    seconds: float = 60.0
+    memory: int = 4 << 30
+
+
+@dataclass(frozen=True)
 class Cell:
     """An entry (from 0) of an input of some shape and dtype."""
 

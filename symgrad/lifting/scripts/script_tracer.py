@@ -10,13 +10,13 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from symgrad.errors import BadInput
+from symgrad.lifting.scripts.accumulation import Accumulated
 from symgrad.lifting.scripts.references import Derivative, custom, reference, tested
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import (
@@ -28,6 +28,7 @@ from symgrad.lifting.scripts.script_record import (
     Given,
     Key,
     Leaf,
+    Limits,
     Reached,
 )
 from symgrad.lifting.scripts.training_loops import TrainingLoops
@@ -45,31 +46,6 @@ from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Strided, positions, size
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much one run of a script may do: what is passed to `verify_script` as ``limits``.
-
-    ``turns`` of loops and calls of functions, ``steps`` recorded (operations on the inputs' values), ``printed``
-    characters, ``seconds`` of the clock, ``memory`` in bytes beside what Python and torch have taken before.  What is
-    beyond is `BadInput` with the line; what is printed beyond is dropped, and told.  All of an answer may take as much
-    memory, and ten times as long: beyond, the report is what is known by then.
-
-    >>> from symgrad import Limits, verify_script
-    >>> verify_script("while True: pass", limits=Limits(turns=1000))
-    Traceback (most recent call last):
-        ...
-    symgrad.errors.BadInput: the script takes more than 1,000 turns of loops and calls.
-        <pasted>:1    while True: pass
-    Make it smaller: fewer iterations, or only the part with the model and the derivation.
-    """
-
-    turns: int = 1_000_000
-    steps: int = 100_000
-    printed: int = 200_000
-    seconds: float = 60.0
-    memory: int = 4 << 30
 
 
 class ScriptTracer(Tracer):
@@ -102,6 +78,7 @@ class ScriptTracer(Tracer):
         self.given = given
         self.leaves: list[Leaf] = []
         self.calls: list[AutogradCall] = []
+        self.accumulated = Accumulated()
         self.results: list[AutogradResult] = []
         self.applied: list[tuple[str, list[Any], int]] = []  # custom functions that are called, and where
         self.gradchecked: list[tuple[str, list[Any], int]] = []  # custom functions, where, and to which order
@@ -490,7 +467,9 @@ class ScriptTracer(Tracer):
         source = self.at_line().source
         return source.line if source is not None else None
 
-    def differentiated(self, kind: str, outputs: list[torch.Tensor], upstream: list[Any]) -> None:
+    def differentiated(
+        self, kind: str, outputs: list[torch.Tensor], upstream: list[Any], inputs: set[int] | None = None
+    ) -> None:
         b = self.at_line()
         line, total = self.line(), None
         for x, v in zip(outputs, upstream, strict=True):
@@ -503,7 +482,7 @@ class ScriptTracer(Tracer):
         if b.steps[total].is_complex:  # autograd differentiates the real part
             total = b.cast(total, "float64" if b.dtype(total) == "complex128" else "float32")
         name = self.names.get(id(outputs[0])) if len(outputs) == 1 else None
-        nodes = {id(leaf.tensor): self.tensors.step(leaf.tensor) for leaf in self._present()}
+        nodes = {x: node for x, node in self._nodes().items() if inputs is None or x in inputs}
         given = any(v is not None for v in upstream)
         value = sum(
             np.sum(self.tensors.value(x) * (1 if v is None else np.conj(self.tensors.value(v))))
@@ -511,26 +490,31 @@ class ScriptTracer(Tracer):
         )
         real = np.asarray(np.real(value))
         self.calls.append(AutogradCall(kind, total, name, line, given, nodes, real, len(self.leaves)))
-        for leaf in self._present():
+        for leaf in self.present():
             with quiet():
                 g = leaf.tensor.grad
             if g is not None:
                 self._forget(g)
+        if kind == "backward()":
+            with quiet():
+                self.accumulated.note(b, self.calls, [leaf.tensor for leaf in self.present()])
 
-    def _present(self) -> list[Leaf]:
+    def present(self) -> list[Leaf]:
         return [self.leaves[k] for k in self._known_leaves.values()]
+
+    def _nodes(self) -> dict[int, int]:
+        return {id(leaf.tensor): self.tensors.step(leaf.tensor) for leaf in self.present()}
 
     def referred(
         self, out: torch.Tensor, of: Derivative, args: Sequence[Any], given: list[torch.Tensor], found: list[Any]
     ) -> None:
         """A library's derivative of a function: a call of autograd's for what the function gives."""
-        nodes = {id(leaf.tensor): self.tensors.step(leaf.tensor) for leaf in self._present()}
         step, value = self.tensors.step(out), self.tensors.value(out)
         question = id(of.function), of.order, tuple((id(a), getattr(a, "_version", 0)) for a in args)
         count = len(self.leaves)
         self.held += [of.function, *args]
         self.calls.append(
-            AutogradCall(of.kind, step, of.name, self.line(), False, nodes, value, count, of.order, question)
+            AutogradCall(of.kind, step, of.name, self.line(), False, self._nodes(), value, count, of.order, question)
         )
         for x, g in zip(given, found, strict=True):
             self.result(x, g)
@@ -545,20 +529,20 @@ class ScriptTracer(Tracer):
         """The steps of what autograd and libraries gave."""
         return [*(r.step for r in self.results), *self.differences]
 
-    def result(self, x: torch.Tensor, g: torch.Tensor) -> None:
+    def result(self, x: torch.Tensor, g: torch.Tensor, call: int = -1) -> None:
         """Autograd's gradient ``g`` for ``x`` as an opaque input."""
         if self.tensors.is_known(g) or not self.calls:
             return
         if x.is_leaf and x.requires_grad:
             self.declare(x)
-        node = self.calls[-1].nodes.get(id(x), None)
+        node = self.calls[call].nodes.get(id(x), None)
         node = self.tensors.step(x) if node is None else node
         value = self.tensors.value(g).copy()
         name = f"autograd {len(self.results)}"
         step = self.builder.input(name, tuple(g.shape), dtype_of(g))
         self.tensors.put(g, step)
         self.names.setdefault(id(g), f"{self.names.get(id(x), 'x')}.grad")
-        self.results.append(AutogradResult(len(self.calls) - 1, x, node, step, value))
+        self.results.append(AutogradResult(call % len(self.calls), x, node, step, value))
 
     # ------------------------------------------------------------------------------------ what is shown and compared
     def shown(self, value: Any) -> Any:
@@ -582,7 +566,7 @@ class ScriptTracer(Tracer):
         if isinstance(owner, torch.optim.Optimizer) and getattr(function, "__name__", "") != "zero_grad":
             with quiet():
                 out = function(*args, **options)
-            for leaf in list(self._present()):
+            for leaf in list(self.present()):
                 self.changed(leaf.tensor)
             return out
         self.applied += custom(function, args, 1) if not options else []

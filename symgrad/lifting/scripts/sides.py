@@ -62,6 +62,7 @@ class Execution:
     inner: dict[str, str] = field(default_factory=dict)  # names as told -> names in the trace
     data: dict[str, np.ndarray] = field(default_factory=dict)
     data_steps: dict[str, int] = field(default_factory=dict)  # in the own run
+    known_data: frozenset[str] | None = None  # all that may be data, where that was found out before
     to_the_end: ScriptRun | None = None  # a run to the end of the script, where ``own`` is none
     _known: dict[Any, _Ran] = field(default_factory=dict)
 
@@ -180,6 +181,7 @@ class Execution:
     def with_numbers(self, numbers: Mapping[str, float]) -> Execution:
         """The same questions where some of the numbers that the script names are others."""
         made = self._of_text(with_numbers(self.script.pasted.code, numbers), {})
+        made.known_data = frozenset(self.data)
         made.first()  # it gives the inputs their names
         return made
 
@@ -250,7 +252,7 @@ class Execution:
             step = program.steps[i]
             if step.op != "constant" or i in out or step.params.exact is not None or step.params.value.size < 2:
                 continue
-            if b.name not in taken:
+            if b.name not in taken and (self.known_data is None or b.name in self.known_data):
                 out[i] = b.name
                 self.data.setdefault(b.name, step.params.value)
                 self.data_steps.setdefault(b.name, b.step)

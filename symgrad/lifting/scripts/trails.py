@@ -49,13 +49,15 @@ class Move:
 
 @dataclass(frozen=True)
 class Quotient:
-    """A difference of two values, divided by something small: the ``nth`` of its line."""
+    """A difference of two values, divided by something small: the ``nth`` of its line; ``sign`` is -1 where a minus
+    stands before it."""
 
     step: int
     high: int
     low: int
     line: int | None
     nth: int
+    sign: int
 
 
 class Trails:
@@ -372,9 +374,11 @@ class Trails:
             h = self.number(below, of_variables=True) if size(self.steps[below].shape) == 1 else None
             if h is None or not 0 < abs(h) <= SMALL:
                 continue
+            sign = 1 if h > 0 else -1
             while self.steps[top].op == "neg" or (  # -(a - b)/h, (a - b)/2/h
                 self.steps[top].op in ("div", "mul") and self._is_scalar(self.steps[top].args[1])
             ):
+                sign = -sign if self.steps[top].op == "neg" else sign
                 top = self.stripped(self.steps[top].args[0])
             if self.steps[top].op == "scatter":  # the sum of a difference, weighted by a cotangent
                 top = self.stripped(self.steps[top].args[0])
@@ -384,7 +388,7 @@ class Trails:
                 high, low = (self.stripped(a) for a in self.steps[top].args)
                 if high != low and self._are_twins(high, low):
                     line = s.source.line if s.source is not None else None
-                    found.append(Quotient(i, high, low, line, sum(q.line == line for q in found)))
+                    found.append(Quotient(i, high, low, line, sum(q.line == line for q in found), sign))
         return found
 
     def _are_twins(self, a: int, b: int) -> bool:
@@ -394,9 +398,9 @@ class Trails:
         return same and s.op == t.op and s.op not in ("constant", "input")
 
 
-def between(b: Builder, high: int, low: int, arguments: set[int] | None = None) -> int | None:
+def between(b: Builder, high: int, low: int, arguments: dict[int, float] | None = None) -> int | None:
     """The value of a function at the point about which a difference quotient moves its argument.  What it moves is put
-    into ``arguments``.
+    into ``arguments``, with how far ``high`` is from ``low`` there.
 
     ``high`` and ``low`` are the function's two values; where they differ by a small number that is added or taken away,
     and in nothing else, that number is left out.
@@ -424,7 +428,8 @@ def between(b: Builder, high: int, low: int, arguments: set[int] | None = None) 
             return None
         found = meet(i if one is None else one, j if other is None else other)
         if arguments is not None and found is not None:
-            arguments.add(found)
+            at = interpret(Program({}, tuple(b.steps), {}), Floats(), {}, [i, j])
+            arguments[found] = float((at[i] - at[j]).sum())
         return found
 
     def by_entry(i: int, j: int) -> int | None:

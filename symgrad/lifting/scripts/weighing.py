@@ -33,7 +33,7 @@ _QUOTIENTS = 64  # difference quotients whose middle is looked for
 _CENTRES = 4  # difference quotients, and cotangents, that are looked at
 _TURNS = 4  # values of one variable that are tried
 _OUTPUTS = 24  # values that are tried as the output
-_WORTH = {"right": 10.0, "factor": 5.0, "partly": 3.5, "wrong": 0.0, "unknown": -1.0}
+_WORTH = {"right": 10.0, "factor": 5.0, "partly": 3.5, "zeros": 3.5, "wrong": 0.0, "unknown": -1.0}
 NICE = 10_000  # the largest denominator of a loss's factor
 
 

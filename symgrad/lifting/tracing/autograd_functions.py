@@ -393,5 +393,5 @@ def _called(function: Callable[..., Any], *arguments: Any, what: str, **named: A
             return function(*arguments, **named)
     except SymgradError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserCodeFailed(f"{what} raised {type(error).__name__}: {error}", where=failing_line(error)) from error

@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 import operator
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Protocol
@@ -41,6 +41,9 @@ OTHER = "another"  # a place that a list or a table has not
 _TABLES = (list, tuple, dict)
 _KEPT = 256  # pairs and places that are kept of one place in the code
 _WIDEST = 4096  # entries of a list whose places are told
+_ALONG = ("index_select", "gather")  # read along an axis
+_READS = ("index", "take", "embedding", *_ALONG)  # operations on tensors that read at places
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _EXACT = 2**53  # whole numbers that are floats
 _UP = 12  # frames in which a function that calls itself is looked for
 
@@ -53,6 +56,9 @@ class _Looks(Protocol):
     places: Places
     builder: Builder
     trying: int
+
+    @property
+    def tensors(self) -> Any: ...
 
     def step_of(self, x: Any, dtype: str | None = None) -> int: ...
 
@@ -179,11 +185,16 @@ class Course:
     def entry(self, box: Any, place: Any) -> Any:
         """``box[place]``, which is told where a plain number is read from a list of such, and is a choice where the
         place was made of looks at values."""
-        if type(place) is LookedArray and not place.ndim and type(box) in (list, tuple, TracedArray):
-            place = place.item()
+        if type(place) is LookedArray and place.dtype.kind in "iu":
+            if not place.ndim and type(box) in (list, tuple, TracedArray):
+                place = place.item()
+            elif isinstance(numbers := self._numbers(box), np.ndarray) and numbers.ndim:
+                self._places(numbers, len(numbers), place, place.looks or ())
         if type(place) in (Whole, Written) and place.looks:
             self._decided(box, place, bool(self._tracer.trying))
             return box[plainly(place)]
+        if isinstance(place, torch.Tensor) and not place.dim():  # which torch takes for a plain number
+            self.read("index", (box, [place]))
         out = box[place]
         if type(place) is int and type(box) in (list, tuple) and type(out) in _PLAIN and len(box) <= _WIDEST:
             frame = sys._getframe(1)
@@ -194,6 +205,24 @@ class Course:
             self._entries[key] = source, table if table == (len(box), _table(box)) else None, seen
             seen.add(place % len(box))
         return out
+
+    def read(self, name: str, args: Sequence[Any]) -> None:
+        """Entries of a tensor are read at places that a tensor holds."""
+        if name not in _READS or not isinstance(args[0], torch.Tensor):
+            return
+        table, first, *rest = args
+        held = {"index": first, "take": [first], "embedding": [first]}.get(name, rest)
+        (axis, places), *others = [(k, x) for k, x in enumerate(held) if isinstance(x, torch.Tensor)] or [(0, None)]
+        tensors = self._tracer.tensors
+        looks = () if others or places is None or places.dtype not in _WHOLE else tensors.looks_of(places)
+        if looks and table.dim() and not (tensors.is_known(table) and self._tracer.depends(tensors.step(table))):
+            size = table.numel() if name == "take" else table.shape[first if name in _ALONG else axis]
+            self._places(tensors.value(table), size, tensors.value(places), looks)
+
+    def _places(self, table: np.ndarray, size: int, places: Any, looks: Looks) -> None:
+        """Places of data that were made of looks: each is a way to go on."""
+        if size <= _WIDEST and np.size(places):
+            self._tracer.decide("index", looks, plainly(places) % size, None, tuple(range(size)), _table(table))
 
     def found(self, box: dict[Any, Any], key: Any, *default: Any) -> Any:
         """``box.get(key, default)``."""

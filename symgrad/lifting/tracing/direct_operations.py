@@ -64,8 +64,8 @@ class DirectOperations:
             return NotImplemented
         if y is None and type(b) not in _NUMBERS:
             return NotImplemented
-        dtype = builder.dtype(x if x is not None else y)  # type: ignore[arg-type]
-        if dtype not in _REAL or (x is not None and y is not None and builder.dtype(y) != dtype):
+        dtype = builder.steps[x if x is not None else y].dtype  # type: ignore[index]
+        if dtype not in _REAL or (x is not None and y is not None and builder.steps[y].dtype != dtype):
             return NotImplemented
         with quiet():
             if (x is not None and a.is_neg()) or (y is not None and b.is_neg()):
@@ -77,14 +77,18 @@ class DirectOperations:
                 x, y = (x, y) if name == "sub" else (y, x)  # torch puts the tensor first
             elif y is None:
                 y = t.step_of(b, dtype)
-            tensors.enter(out, self._written(name, x, y, tuple(out.shape), dtype))  # type: ignore[arg-type]
+            shape = tuple(out.shape)
+            made = self._written(name, x, y, shape, dtype)  # type: ignore[arg-type]
+            tensors.made_anew(out, made, shape)
         return out
 
     def _written(self, name: str, x: int, y: int, shape: Shape, dtype: str) -> int:
         b = self.tracer.builder
         if name == "pow":
             return b.power(x, y, dtype)
-        return b.emit(name, (b.broadcast(x, shape), b.broadcast(y, shape)), None, shape, dtype)
+        x = x if b.steps[x].shape == shape else b.broadcast(x, shape)
+        y = y if b.steps[y].shape == shape else b.broadcast(y, shape)
+        return b.emit(name, (x, y), None, shape, dtype)
 
     def call(self, function: Any, *args: Any) -> Any:
         """``torch.tanh(x)`` or ``x.tanh()``, or NotImplemented."""
@@ -103,7 +107,8 @@ class DirectOperations:
                 return NotImplemented
             out = function(x)
             self.tracer.at_line()
-            tensors.enter(out, b.emit(row, (found,), None, b.shape(found), b.dtype(found)))
+            shape = b.shape(found)
+            tensors.made_anew(out, b.emit(row, (found,), None, shape, b.dtype(found)), shape)
         return out
 
     def _may(self) -> bool:

@@ -99,7 +99,7 @@ class TensorRecorder(Protocol):
 
     def put(self, x: torch.Tensor, step: int) -> None: ...
 
-    def enter(self, x: torch.Tensor, step: int) -> None: ...
+    def made_anew(self, x: torch.Tensor, step: int, shape: tuple[int, ...]) -> None: ...
 
     def forget(self, x: torch.Tensor) -> None: ...
 
@@ -130,6 +130,7 @@ class Recorder(Protocol):
     stops: bool
     differentiates: bool
     numbers: set[int]
+    course: Any  # a `symgrad.lifting.tracing.course.Course`
 
     @property
     def arrays(self) -> ArrayRecorder: ...

@@ -169,40 +169,65 @@ def _characters(line: str, column: int) -> int:
 
 
 class Places:
-    """Where frames of the user's code stand; each instruction's `Source` is made once."""
+    """Where frames of the user's code stand; each instruction's `Source` is made once for all runs of the code."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], Source] = {}
-        self._codes: dict[int, tuple[types.CodeType, Any]] = {}  # the codes are kept, so that their ids stay theirs
-        self._tables: dict[int, Any] = {}
+        self.known: dict[tuple[int, int], Source] = {}  # by a code and an instruction
+        self._codes: dict[int, tuple[types.CodeType, Tree | None]] = {}  # kept, so that the codes' ids stay theirs
 
-    def add(self, code: types.CodeType, node: ast.AST | None) -> None:
+    def add(self, code: types.CodeType, tree: Tree | None) -> None:
         """Code of the user's, and the tree that it was compiled from."""
         for c in code_objects(code):
-            self._codes[id(c)] = (c, node)
+            self._codes[id(c)] = (c, tree)
+            if tree is not None:
+                self.known |= tree.sources.get(id(c), {})
 
     def __contains__(self, code: types.CodeType) -> bool:
         return id(code) in self._codes
 
     def at(self, frame: types.FrameType) -> Source:
         key = (id(frame.f_code), frame.f_lasti)
-        found = self._known.get(key)
+        found = self.known.get(key)
         if found is None:
-            found = self._known[key] = self._find(frame)
+            tree = self._codes[id(frame.f_code)][1]
+            found = Source("", frame.f_code.co_filename, frame.f_lineno) if tree is None else tree.source(frame)
+            self.known[key] = found
         return found
 
-    def _find(self, frame: types.FrameType) -> Source:
-        code, file = frame.f_code, frame.f_code.co_filename
+
+class Tree:
+    """The syntax tree of a function: its simple statements, in order of their place, and where its code was seen."""
+
+    def __init__(self, node: ast.AST) -> None:
+        found: list[Any] = [node] if isinstance(node, ast.Lambda) else []
+        parts = list(ast.walk(node))
+        found += [s for s in parts if isinstance(s, ast.stmt) and not hasattr(s, "body")]
+        found.sort(key=lambda s: (s.lineno, s.col_offset))
+        self.floats = frozenset(n.value for n in parts if isinstance(n, ast.Constant) and type(n.value) is float)
+        self.starts = [(s.lineno, s.col_offset) for s in found]
+        self.statements = found
+        self.sources: dict[int, dict[tuple[int, int], Source]] = {}  # by the ids of codes
+        self._spots: dict[int, tuple[types.CodeType, list[Any]]] = {}  # these codes, kept, and their instructions'
+        self._texts: dict[int, _Statement] = {}
+
+    def source(self, frame: types.FrameType) -> Source:
+        """Where a frame of code that was compiled from the tree stands."""
+        code = frame.f_code
+        if id(code) not in self._spots:
+            self._spots[id(code)] = code, list(code.co_positions())
+            self.sources[id(code)] = {}
+        found = self._found(frame, self._spots[id(code)][1][frame.f_lasti // 2])
+        self.sources[id(code)][id(code), frame.f_lasti] = found
+        return found
+
+    def _found(self, frame: types.FrameType, spot: tuple[int | None, ...]) -> Source:
+        file = frame.f_code.co_filename
         lines = linecache.getlines(file, frame.f_globals)
-        if id(code) not in self._tables:
-            node = self._codes[id(code)][1]
-            self._tables[id(code)] = list(code.co_positions()), _Table(node) if node is not None else None
-        spots, table = self._tables[id(code)]
-        line, end_line, column, end_column = spots[frame.f_lasti // 2]
+        line, end_line, column, end_column = spot
         line = line or frame.f_lineno
-        if table is None or not 0 < line <= len(lines):  # what stands in the file there is not this code
+        if not 0 < line <= len(lines):  # what stands in the file there is not this code
             return Source("", file, line)
-        statement = table.statement(lines, line, column or 0)
+        statement = self.statement(lines, line, column or 0)
         if statement is None:
             statement = _joined(lines, line, line, len(lines[line - 1]) - len(lines[line - 1].lstrip()), 10**6)
         span = None
@@ -210,18 +235,6 @@ class Places:
             start = statement.offset(line, _characters(lines[line - 1], column))
             span = start, max(start, statement.offset(end_line, _characters(lines[end_line - 1], end_column)))
         return Source(statement.text, file, statement.line, span)
-
-
-class _Table:
-    """The simple statements of a tree, in order of their place."""
-
-    def __init__(self, node: ast.AST) -> None:
-        found: list[Any] = [node] if isinstance(node, ast.Lambda) else []
-        found += [s for s in ast.walk(node) if isinstance(s, ast.stmt) and not hasattr(s, "body")]
-        found.sort(key=lambda s: (s.lineno, s.col_offset))
-        self.starts = [(s.lineno, s.col_offset) for s in found]
-        self.statements = found
-        self._texts: dict[int, _Statement] = {}
 
     def statement(self, lines: list[str], line: int, column: int) -> _Statement | None:
         k = bisect.bisect_right(self.starts, (line, column)) - 1
@@ -231,6 +244,9 @@ class _Table:
             s = self.statements[k]
             self._texts[k] = _joined(lines, s.lineno, min(s.end_lineno, len(lines)), s.col_offset, s.end_col_offset)
         return self._texts[k]
+
+
+tree_of = functools.lru_cache(maxsize=256)(Tree)  # each point is a run of the same code
 
 
 def place(source: Source | None) -> str | None:
@@ -266,7 +282,7 @@ _LEFT_ALONE = frozenset(
 )
 
 
-def instrument(function: types.FunctionType, trace: Any) -> tuple[types.FunctionType, ast.AST] | None:
+def instrument(function: types.FunctionType, trace: Any) -> tuple[types.FunctionType, Tree] | None:
     """The same function, reporting to ``trace``, and its tree; None where its source cannot be found."""
     code = function.__code__
     node = node_of(function)
@@ -284,7 +300,7 @@ def instrument(function: types.FunctionType, trace: Any) -> tuple[types.Function
     twin.__qualname__ = function.__qualname__
     twin.__module__ = function.__module__
     twin.__dict__.update(vars(function))
-    return twin, node
+    return twin, tree_of(node)
 
 
 @functools.lru_cache(maxsize=1024)

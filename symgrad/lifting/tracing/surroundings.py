@@ -24,7 +24,7 @@ import torch
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils._python_dispatch import _disable_current_modes
 
-_MADE = 50_000  # objects that are made between two looks for cycles
+_MADE = 1_000_000  # objects that are made between two looks for cycles
 _ONE = threading.RLock()
 if hasattr(os, "register_at_fork"):  # a copy of the process must not wait for a thread that it does not have
     os.register_at_fork(before=_ONE.acquire, after_in_parent=_ONE.release, after_in_child=_ONE.release)

@@ -329,6 +329,8 @@ class Dispatch(TorchDispatchMode):
         t, tensors = self.tracer, self.tracer.tensors
         results = out if isinstance(out, (list, tuple)) else (out,)
         self._remember_length(results, args, aten.named(func)[0])
+        if not self.inside:
+            t.course.read(aten.named(func)[0], args)
         made = [x for x in results if isinstance(x, torch.Tensor) and not (aten.is_float(x) and tensors.is_known(x))]
         truth = isinstance(out, bool)
         if not made and not truth:
@@ -440,7 +442,9 @@ class Dispatch(TorchDispatchMode):
                 number = t.builder.cast(t.step_of(float(fill), dtype), dtype)
                 t.tensors.put(out, t.builder.broadcast(number, tuple(out.shape)))
         elif name not in _RANDOM and (given := [a for a in args if isinstance(a, torch.Tensor)]):
-            if not all(map(aten.is_float, given)):
+            storage = out.untyped_storage()._cdata
+            views = [a for a in given if a.untyped_storage()._cdata == storage]  # of what is not known, no part is
+            if not all(map(aten.is_float, given)) or not all(map(t.tensors.is_known, views)):
                 return out
             with contextlib.suppress(UnknownOperation):
                 self._record(out, self._steps(func, name, args, kwargs, out), name)

@@ -40,6 +40,11 @@ class Tensors:
         with self.functions, self.dispatch:
             yield
 
+    def release(self) -> None:
+        """Let go of the tensors of a run that is over: tracer and tensors are a cycle, which would keep them long."""
+        for held in (self._known, self._memories, self._kept, self._looked, self._lengths):
+            held.clear()
+
     # ------------------------------------------------------------------------------------ values and steps
     def value(self, x: torch.Tensor) -> np.ndarray:
         with quiet():
@@ -158,6 +163,19 @@ class Tensors:
                 self._kept.append(storage)
         self._known[id(x)] = (x, step, memory, memory.version if memory else 0)
 
+    def made_anew(self, x: torch.Tensor, step: int, shape: tuple[int, ...]) -> None:
+        """`enter`, of what a kernel has just made: its memory is its own, and of the dtype and shape of ``step``."""
+        storage = x.untyped_storage()
+        memory = None
+        if not shape:
+            memory = Memory(1, step, _SCALAR)
+        elif x.numel():
+            memory = Memory(storage.nbytes() // x.element_size(), step, _index(x))
+        if memory is not None:
+            self._memories[storage._cdata] = memory
+            self._kept.append(storage)
+        self._known[id(x)] = (x, step, memory, 0)
+
     def forget(self, x: torch.Tensor) -> None:
         """``x`` is another view of its memory, or of another memory, from now on."""
         record = self._known.pop(id(x), None)
@@ -185,16 +203,20 @@ class Tensors:
         with quiet():
             if not is_float(x) or (type(x) is not torch.Tensor and isinstance(x, torch.nn.Parameter)):
                 return x
-            step = self.tracer.at_line().name(self.step(x), name)
-            if not self.is_known(x):
+            found = self.known_step(x)
+            step = self.tracer.at_line().name(self.step(x) if found is None else found, name)
+            if found is None and not self.is_known(x):
                 self.write(x, self.tracer.data(self.value(x), dtype_of(x)), self.storage(x))
             alias = x.view_as(x)
             if self.tracer.differentiates and x.is_leaf and x.requires_grad:
                 alias.retain_grad()  # as the leaf does that it stands for
-            memory = self._memory(x)
+            memory = self._memory(x) if found is None else self._known[id(x)][2]
             if memory is not None and not x.is_conj() and not x.is_neg():
                 memory.call(self.tracer.builder, _index(x), tuple(x.shape), step)
-            self.enter(alias, step)
+            if found is None:
+                self.enter(alias, step)
+            else:
+                self._known[id(alias)] = (alias, step, memory, self._known[id(x)][3])
             return alias
 
     def tensor(self, x: Any, like: torch.Tensor | None = None) -> Any:
@@ -269,6 +291,11 @@ class Tensors:
         return function(*args, **{k: self.tensor(v, like) for k, v in options.items()})
 
 
+_SCALAR = Strided(0, ())
+
+
 def _index(x: torch.Tensor) -> Strided:
     """Where the entries of a tensor lie in its storage."""
+    if not x.dim() and not x.storage_offset():
+        return _SCALAR
     return Strided(int(x.storage_offset()), tuple(x.stride()))

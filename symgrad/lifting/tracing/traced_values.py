@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -88,14 +89,8 @@ def _same(a: Index, b: Index) -> bool:
 # where the tracer does not see it) would lose the value in silence, and so gets `LostValue` from ``__float__`` instead.
 
 PLAIN: dict[str, Callable[[Any, Any], Any]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "pow": lambda a, b: a**b,
-    "mod": lambda a, b: a % b,
-    "floordiv": lambda a, b: a // b,
-    "matmul": lambda a, b: a @ b,
+    name: getattr(operator, {"div": "truediv"}.get(name, name))
+    for name in "add sub mul div pow mod floordiv matmul".split()
 }
 
 

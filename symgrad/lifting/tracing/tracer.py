@@ -8,7 +8,6 @@ an argmax, a rounding), the look is recorded as a guard.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import math
@@ -107,10 +106,14 @@ class Tracer:
     # ------------------------------------------------------------------------------------ where we are
     def at_line(self) -> Builder:
         """The builder, with its source set to the user's expression that is running."""
+        places = self.places
         frame = sys._getframe(1)
         while frame is not None:
-            if frame.f_code in self.places:
-                self.builder.source = self.places.at(frame)
+            source = places.known.get((id(frame.f_code), frame.f_lasti))
+            if source is None and frame.f_code in places:
+                source = places.at(frame)
+            if source is not None:
+                self.builder.source = source
                 break
             frame = frame.f_back  # type: ignore[assignment]
         return self.builder
@@ -547,10 +550,9 @@ class Tracer:
         if target is not function:
             return self.ready(target).__get__(function.__self__)
         found = instrument(target, self)
-        made, node = found if found is not None else (scalar_calls.hooked(self, target), None)
-        self.places.add(made.__code__, node)
-        constants = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)] if node is not None else []
-        self._literals |= {x for x in constants if type(x) is float}
+        made, tree = found if found is not None else (scalar_calls.hooked(self, target), None)
+        self.places.add(made.__code__, tree)
+        self._literals |= tree.floats if tree is not None else set()
         self.numbers |= whole_numbers(target)
         return made
 

@@ -555,3 +555,14 @@ def test_whose_code_it_is_does_not_depend_on_where_packages_stand(file, own):
 def test_no_module_of_symgrad_is_the_users_code():
     files = map(str, Path(symgrad.__file__).resolve().parent.rglob("*.py"))
     assert [file for file in files if is_users(compile("", file, "exec"))] == []
+
+
+def test_code_that_was_edited_is_told_as_it_stands_now(tmp_path):
+    file = tmp_path / "edited.py"
+    for constant in ("0.125", "0.0625 + 0.25"):
+        file.write_text(f"def f(x):\n    y = x * ({constant})\n    return y\n", encoding="utf-8")
+        space: dict = {}
+        exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), space)
+        for _ in range(2):  # where code stands is looked up once for all its runs
+            program = Function.of(space["f"]).run({"x": np.array(2.0)}).program
+            assert {b.source.text for b in program.bindings} == {f"y = x * ({constant})"}
