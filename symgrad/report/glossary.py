@@ -49,6 +49,11 @@ WORDS: Mapping[str, str] = {
     "a sum of which one term is left": """A sum over j of terms that are zero but for j = i is the term at i.""",
     "a sum of equal terms": """A sum over n equal terms is n times one of them.""",
     "a property that was assumed": """What `assuming=` states of the inputs was used, such as "sum(y) = 1".""",
+    "a product of square matrices": """The inverse of A B is inv(B) inv(A), and its determinant is det(A) det(B).""",
+    "a triangle times its transpose": """
+        The Cholesky factor L of A is the lower triangle with L L' = A, so that inv(L)' inv(L) = inv(A); it exists where
+        A is positive definite.
+    """,
     "a matrix times its inverse": """The product is the identity; the proof holds where the inverse exists.""",
     "a factor cancelled in a fraction": """a*b/(a*c) is b/c, where a is not zero, which is then a condition.""",
     "partial fractions": """A fraction is split into a sum of simpler ones: 1/(u*(u + 1)) is 1/u - 1/(u + 1).""",

@@ -149,7 +149,7 @@ def test_whole_blocks_are_proved_for_all_numbers_of_them(shape, told):
     assert f"proved{f' for {told}' if told else ''}" in str(report)
 
 
-@pytest.mark.parametrize("shape", ["3*k + 1", "0*k", "k*4"])
+@pytest.mark.parametrize("shape", ["k**2 + 1", "0*k", "k*4"])
 def test_a_length_is_a_number_a_name_or_whole_blocks(shape):
     with pytest.raises(BadInput, match="is neither a number nor the name of a size"):
         verify_function(RowsOfFour, at={"x": (shape,)})

@@ -149,7 +149,7 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
         told = [f"    line {c.line}    {c.kind} of {name}" for name, c in names.items()]
         first = next(iter(c.name for c in names.values() if c.name), "loss")
         raise BadInput(
-            f"{len(names)} outputs are differentiated, and nothing says which one the derivation is for.",
+            "several outputs are differentiated, and nothing says which one the derivation is for.",
             where="\n".join(told),
             instead=f"Say which one: output={first!r}.",
         )
