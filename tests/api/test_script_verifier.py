@@ -302,7 +302,8 @@ def test_a_script_without_autograd_can_be_judged_when_told():
             {},
             BadInput,
             "several outputs are differentiated, and nothing says which one the derivation is for.\n    line 6    "
-            "backward() of y\n    line 7    backward() of z\n    line 7    backward() of y + z\nSay which one: output='y'.",
+            "backward() of y\n    line 7    backward() of z\n    line 7    backward() of y + z\nSay which "
+            "one: output='y'.",
         ),
         (TWO, {"output": "zz"}, UnknownName, "output names 'zz', but the script computes no 'zz'.\nClose names: z."),
         (TWO, {"output": "y", "wrt": "v"}, UnknownName, "'v' is no input of y; these are: w."),
