@@ -314,7 +314,27 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
 
     Guarantee: that of `repair`.  Raises what `diagnose` raises.
     """
-    return _within_statements(_accusation(problem, findings, words))
+    found = _accusation(problem, findings, words)
+    return _within_statements(found if found.repaired_source else _without_lines_of_right_ones(found, problem))
+
+
+def _without_lines_of_right_ones(mine: Accusation, problem: Problem) -> Accusation:
+    """Where no repair says otherwise, a line that a right gradient beside comes from is not the wrong one."""
+    right: set[tuple[str | None, int | None]] = set()
+    for other in problem.beside:
+        program = other.runs(other.inputs.point)[1].program
+        sources = (program.steps[i].source for i in program.needed(program.outputs.values()))
+        right |= {(s.file, s.line) for s in sources if s is not None}
+    steps = tuple(
+        replace(s, verdict="unknown") if s.verdict == "wrong" and s.source and _place_of(s.source) in right else s
+        for s in mine.steps
+    )
+    wrong = {s.name for s in steps if s.verdict == "wrong"}
+    return replace(mine, steps=steps, wrong_steps=tuple(n for n in mine.wrong_steps if n in wrong))
+
+
+def _place_of(source: Source) -> tuple[str | None, int | None]:
+    return source.file, source.line
 
 
 def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] | None) -> Accusation:

@@ -102,3 +102,32 @@ def test_a_line_that_another_right_gradient_comes_from_is_not_blamed():
     assert {n: c.verdict.kind for n, c in report.claims.items()} == {"w": "proved", "v": "refuted"}
     assert [r.line for r in report.repairs] == [14]
     assert set(verdicts(report.repaired_source).values()) == {"proved"}
+
+
+CRITIC_AND_ACTOR = """
+import numpy as np
+rng = np.random.default_rng(0)
+real, z = rng.normal(1, 0.5, (4, 2)), rng.normal(0, 1, (4, 3))
+G_W, D_W = rng.normal(0, 0.4, (3, 2)), rng.normal(0, 0.4, (2, 1))
+def sigmoid(s):
+    return 1 / (1 + np.exp(-s))
+fake = np.tanh(z @ G_W)
+d_real, d_fake = sigmoid(real @ D_W), sigmoid(fake @ D_W)
+d_loss = -np.mean(np.log(d_real)) - np.mean(np.log(1 - d_fake))
+g_loss = -np.mean(np.log(d_fake))
+err_real, err_fake = (d_real - 1) / 4, d_fake / 4
+dD_W = real.T @ err_real + fake.T @ err_fake
+err_gen = (d_fake - 1) / 4
+dfake = err_gen @ D_W.T
+dG_W = z.T @ (dfake * (1 - fake**2))
+D_W = D_W - 0.1 * dD_W
+G_W = G_W - 0.1 * dG_W
+"""
+
+
+def test_a_gradient_of_the_other_loss_is_wrong_for_what_is_called_after_its_own():
+    """The generator would descend the critic's loss: right for that one, wrong for its own."""
+    assert verify_script(CRITIC_AND_ACTOR).verdict == "proved"
+    report = verify_script(CRITIC_AND_ACTOR.replace("err_gen = (d_fake - 1) / 4", "err_gen = d_fake / 4"))
+    assert {n: c.kind for n, c in report.claims.items()} == {"D_W": "proved", "G_W": "refuted"}
+    assert [(r.step, r.proved) for r in report.repairs] == [("err_gen", True)]

@@ -8,7 +8,7 @@ about the variables whose objective it is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -114,13 +114,15 @@ def _held(w: Weighing, row: Row) -> Row:
 def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
     """The outputs of a script, each with the variables whose objective it is; ``top`` is the first of them.
 
-    A variable that is right under ``top``, or that no other output speaks for, is its own.  Another output takes those
+    A variable that is right under ``top``, unless it is called after another, or that no other output speaks for, is
+    its own.  Another output takes those
     that are right under it, and of those that are wrong under all the ones that it alone depends on, or for which more
     speaks: the gradient is nearly its own, is computed from what it alone is computed from, stands behind it, or is
     called as it is.
     """
     mine = _judged(w, top)
-    own = {v for v, s in mine.items() if s.word == "right"}
+    named = _called_after(w, top, mine, rows)
+    own = {v for v, s in mine.items() if s.word == "right"} - named.keys()
     fresh = _fresh(w, [top])
     primary = {w.all.variable_of(p.input) for p in fresh if p.why in PRIMARY}
     if top.assumed is not None or not primary - own:
@@ -136,7 +138,11 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
         if right:
             best = max(right, key=lambda r: (r.cue, r.score))
         elif v in depends:
-            speaking = [r for r in may if v in mine and _speaks(w, r, top, mine[v], _judged(w, r)[v])]
+            speaking = [
+                r
+                for r in may
+                if v in mine and (_place(r) == named.get(v) or _speaks(w, r, top, mine[v], _judged(w, r)[v]))
+            ]
             best = max(speaking, key=lambda r: (_judged(w, r)[v].score, r.cue), default=None)
         else:
             best = max(may, key=lambda r: (r.cue, _judged(w, r)[v].score), default=None)
@@ -149,8 +155,26 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
     unwritten = _unwritten(w, top, [p for p in fresh if w.all.variable_of(p.input) in primary - own - taken])
     taken |= {*_judged(w, unwritten)} if unwritten is not None else set()
     first = _only(w, top, {v for v in _judged(w, top) if v not in taken})
+    on_their_way = set().union(*(w.trails.before(mine[v].pair.steps[0][1]) for v in named))
+    first = replace(first, sights=tuple(s for s in first.sights if s.pair.steps[0][1] not in on_their_way))
     found = [first, *(_only(w, rows[k], set(vs)) for k, vs in sorted(given.items()))]
     return [r for r in [*found, *([unwritten] if unwritten is not None else [])] if r.sights]
+
+
+def _called_after(w: Weighing, top: Row, mine: Mapping[Variable, Sight], rows: Sequence[Row]) -> dict[Variable, Any]:
+    """The variables that are right under ``top`` and called after another output that depends on them, with its place,
+    where others are called after ``top``: a generator that descends the critic's loss, ``G_W`` with the gradient of
+    ``d_loss``."""
+    right = {v: s.pair.input.path for v, s in mine.items() if s.word == "right"}
+    found: dict[Variable, Any] = {}
+    for row in rows:
+        theirs, its = _tags(row) - _tags(top), _tags(top) - _tags(row)
+        other = row.cue >= STATED and theirs and its and not _is_of_one_formula(w, top, row)
+        if other and any(_has_tag(path, t) for path in right.values() for t in its):
+            for v in right.keys() & _judged(w, row).keys() & _variables_of(w, row):
+                if any(_has_tag(right[v], t) for t in theirs) and not any(_has_tag(right[v], t) for t in its):
+                    found.setdefault(v, _place(row))
+    return found
 
 
 def _unwritten(w: Weighing, top: Row, pairs: Sequence[Pair]) -> Row | None:
@@ -264,8 +288,11 @@ def _tags(row: Row) -> set[str]:
 
 
 def _ends_so(pair: Pair, tag: str) -> bool:
-    names = (pair.input.path, *pair.label.split(", "))
-    return any(tag in cues.words(n) or cues.core(cues.tail(n)).endswith(tag) for n in names)
+    return any(_has_tag(name, tag) for name in (pair.input.path, *pair.label.split(", ")))
+
+
+def _has_tag(name: str, tag: str) -> bool:
+    return tag in cues.words(name) or cues.core(cues.tail(name)).endswith(tag)
 
 
 # ------------------------------------------------------------------------------------------------ the hypothesis
