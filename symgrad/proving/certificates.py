@@ -34,6 +34,7 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     The proof's Program says by its outputs which steps are the ``model`` and what it is differentiated ``by``; ``wrt``
     is what a person calls the latter.
 
+    >>> from symgrad.program.builder import Builder
     >>> from symgrad.proving.proof import prove
     >>> b = Builder()
     >>> x = b.input("x", ())
