@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,24 @@ _ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of which peop
 }
 
 
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+def _function_of(tree: ast.AST, statement: ast.AST | None) -> ast.AST:
+    """The innermost function that a statement stands in; of a script's own lines the script."""
+    inner = (n for n in ast.walk(tree) if isinstance(n, _SCOPES) and n is not statement)
+    around = [n for n in inner if any(x is statement for x in ast.walk(n))]
+    return around[-1] if around else tree
+
+
+def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function, in their order and without those of the functions in it."""
+    for node in ast.iter_child_nodes(scope):
+        if not isinstance(node, _SCOPES):
+            yield node
+            yield from _own_nodes(node)
+
+
 @dataclass(frozen=True, eq=False)
 class Slip:
     """One repaired line: the edit, the smallest part of it that changed, and where it stands."""
@@ -44,7 +62,8 @@ class Slip:
         if self.scene is None:
             return dict(self.written)
         found: dict[str, str] = {}
-        for node in ast.walk(self.scene.site.unit.node):
+        site = self.scene.site
+        for node in _own_nodes(_function_of(site.unit.node, site.expression.statement)):
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 found.setdefault(node.targets[0].id, ast.unparse(node.value))
         return found
