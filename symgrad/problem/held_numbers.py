@@ -26,14 +26,13 @@ def numbers_of(problem: Problem) -> dict[str, float]:
 
 def with_numbers(problem: Problem, numbers: Mapping[str, float]) -> Problem:
     """The question where these numbers are others.  Raises what the code raises then."""
-    if isinstance(problem.model, Side) and isinstance(problem.hand, Side):
-        execution = problem.model.execution.with_numbers(numbers)
-        sides = {
-            "model": replace(problem.model, execution=execution),
-            "hand": replace(problem.hand, execution=execution),
-        }
+    model, hand = problem.model, problem.hand
+    if isinstance(model, Side) and isinstance(hand, Side):
+        execution = model.execution.with_numbers(numbers)
+        other = execution if hand.execution is model.execution else hand.execution.with_numbers(numbers)
+        sides = {"model": replace(model, execution=execution), "hand": replace(hand, execution=other)}
         return replace(problem, first=None, **sides)
-    model, hand = _with_passed(problem.model, numbers), _with_passed(problem.hand, numbers)
+    model, hand = _with_passed(model, numbers), _with_passed(hand, numbers)
     return replace(problem, model=WithNumbers(model, numbers), hand=WithNumbers(hand, numbers), first=None)
 
 

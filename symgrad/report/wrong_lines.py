@@ -146,7 +146,9 @@ def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
     if claims == step.name:  # a row that says again what the formula says
         yield Paragraph(f"What this line says is not {claims}.")
         return
-    known = claims and not any(word in claims for word in ("intermediate", "a step of"))
+    by = claims.rpartition("/ d ")[2].partition("[")[0]
+    of_data = by in report.point and by not in report.claims  # nobody differentiates by what is given
+    known = claims and not of_data and not any(word in claims for word in ("intermediate", "a step of"))
     meant = f"Read as {in_words(claims)}, this" if known else "This"
     again = _iterations(report, step)
     yield Paragraph(f"{meant} line is wrong even where all that it uses is right; no small edit puts it right.{again}")

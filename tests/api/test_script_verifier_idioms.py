@@ -406,3 +406,35 @@ def test_an_iterator_at_its_end_is_no_hindrance_to_the_search_for_the_line():
     report = verify_script(NAIVE_CHECK)
     assert report.wrong_steps == ("grad",)
     assert report.repairs[0].proved
+
+
+HINGE = """
+import torch
+torch.manual_seed(0)
+x = torch.randn(5, 3)
+s = torch.tensor([-1., 1., 1., -1., 1.])
+w = torch.randn(3, requires_grad=True)
+margin = s * (x @ w)
+loss = torch.clamp(1 - margin, min=0).mean()
+loss.backward()
+active = (margin < 1).float()
+grad_w = -(active * s) @ x / len(x)
+print(w.grad, grad_w)
+"""
+
+
+def test_a_mask_of_values_is_no_data():
+    """All margins are below 1 where the script runs; a mask that stays as it is there would be wrong elsewhere."""
+    assert judged(HINGE)[0] == {"w": "proved"}
+    assert judged(HINGE.replace("margin < 1", "margin < 2"))[0] == {"w": "refuted"}
+
+
+@pytest.mark.slow
+def test_no_line_is_read_as_a_derivative_by_data():
+    renamed = {"\ns = torch": "\ny = torch", "s * (x @ w)": "y * (x @ w)", "active * s": "active * y"}
+    labelled = HINGE
+    for old, new in renamed.items():
+        labelled = labelled.replace(old, new)
+    report = verify_script(labelled.replace("margin < 1", "margin < 0"))
+    assert report.verdict == "refuted"
+    assert "by y" not in str(report)

@@ -370,3 +370,27 @@ for k in range(3):
     assert verdicts(text.replace("y * (1 - y)", "out * (1 - out)")) == {"w": "proved"}
     with pytest.raises(BadInput, match="computes no number"):
         verify_script(text)
+
+
+RANKING = """
+import numpy as np
+np.random.seed(1)
+u, i, j = np.random.randn(3) * 0.1, np.random.randn(3) * 0.1, np.random.randn(3) * 0.1
+lam, lr = 0.01, 0.05
+for step in range(3):
+    x = u @ i - u @ j
+    loss = -np.log(1 / (1 + np.exp(-x))) + lam * (u @ u + i @ i + j @ j)
+    e = 1 / (1 + np.exp(x))
+    du = -e * (i - j) + 2 * lam * u
+    di = -e * u + 2 * lam * i
+    dj = e * u + lam * j
+    u -= lr * du
+    i -= lr * di
+    j -= lr * dj
+"""
+
+
+def test_what_right_gradients_are_computed_from_is_no_objective():
+    report = verify_script(RANKING)
+    assert {n: c.kind for n, c in report.claims.items()} == {"u": "proved", "i": "proved", "j": "refuted"}
+    assert [r.after for r in report.repairs] == ["e * u + 2 * lam * j"]

@@ -126,3 +126,26 @@ def test_an_exponent_is_a_number_like_others():
     typed = verify(model, lambda x: 2 * x, at={"x": X.abs()})
     assert typed.verdict == "agrees"
     assert str(typed).startswith("Right for your power only")
+
+
+POOLING = """
+import numpy as np
+rng = np.random.default_rng(0)
+H, q, v, target = rng.normal(size=(4, 3)), rng.normal(size=3), rng.normal(size=3), 0.5
+a = np.exp(H @ q)
+a = a / a.sum()
+loss = 0.5 * (a @ H @ v - target) ** 2
+dc = (a @ H @ v - target) * v
+da = H @ dc
+ds = a * (da - da.sum())
+dq = H.T @ ds
+q -= 0.1 * dq
+"""
+
+
+@pytest.mark.slow
+def test_a_repaired_script_is_run_with_the_other_numbers_itself():
+    """Not the script as it was, of which the slip would be found again for each other number."""
+    (repair,) = verify_script(POOLING).repairs
+    assert repair.line == 10
+    assert "only" not in repair.why

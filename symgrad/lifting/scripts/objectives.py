@@ -129,7 +129,8 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
         return [top]
     depends = _variables_of(w, top)
     rows = [replace(r, sights=tuple(s for s in r.sights if s.pair in fresh)) for r in rows]
-    apart = [r for r in rows if r.sights and not _is_of_one_formula(w, top, r)]
+    settled = set().union(*(w.trails.before(mine[v].pair.steps[0][1]) for v in own))  # a derivation, and no objective
+    apart = [r for r in rows if r.sights and r.output.step not in settled and not _is_of_one_formula(w, top, r)]
     given: dict[int, list[Variable]] = {}  # by the place of an output in ``rows``
     for v in primary - own:
         others = [r for r in apart if v in _judged(w, r) and (v not in depends or _place(r) != _place(top))]

@@ -252,6 +252,8 @@ class Execution:
             step = program.steps[i]
             if step.op != "constant" or i in out or step.params.exact is not None or step.params.value.size < 2:
                 continue
+            if run.trace.looks_of(i):  # a mask: it is what values were found to be, and another where they are others
+                continue
             if b.name not in taken and (self.known_data is None or b.name in self.known_data):
                 out[i] = b.name
                 self.data.setdefault(b.name, step.params.value)
