@@ -15,6 +15,7 @@ from typing import Any
 import sympy as sp
 
 from symgrad.errors import BadFormula, BadInput, SymgradError, caret
+from symgrad.lifting.curve_slopes import curve_and_slopes
 from symgrad.lifting.formulas import evaluated
 from symgrad.lifting.latex.differentials import differential_row
 from symgrad.lifting.latex.equations import Equation, indices_of, logarithms_of
@@ -72,6 +73,8 @@ def _of_latex(whole: Latex) -> tuple[Any, Any]:
             return replace(whole, text=whole.text[:start].rstrip(" \\\n,;")), _from(whole, start)
         of = whole.text[start:sides].rstrip().removesuffix("=").rstrip().removesuffix("&")
         return replace(whole, text=re.sub(r"^\s*(\\mathrm\s*\{\s*d\s*\}|\\mathrm\s*d|d)", "", of)), _from(whole, start)
+    if (two := curve_and_slopes(whole)) is not None:
+        return two
     whole = _with_means(whole)
     found = whole.equations
     first = next((k for k, e in enumerate(found) if e.left is not None and e.left.head == "derivative"), None)
@@ -92,9 +95,7 @@ def _of_latex(whole: Latex) -> tuple[Any, Any]:
     if claim.formula is not None:  # what rows above it define may stand in it
         formula, hand = text[slice(*claim.formula.span)], _from(whole, claim.span[0])
         if before:
-            said = {p.value.base for e in found for x in e.bodies for p in parts(x) if p.head == "symbol"}
-            own = next(n for n in ("F", "y", "z", "G", "H", "Q", "\\mathrm{model}") if n not in said)
-            formula = " \\\\\n".join([*(text[slice(*e.span)] for e in before), f"{own} = {formula}"])
+            formula = " \\\\\n".join([*(text[slice(*e.span)] for e in before), f"{_new_name(found)} = {formula}"])
         return replace(whole, text=formula), hand
     if not before and (formula := _said_by_operator(claim, text)) is not None:
         return replace(whole, text=formula), _from(whole, claim.span[0])
@@ -124,6 +125,7 @@ def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
     Of several rows it may be another than the last: ``D = ... / P, \quad P = ...`` and ``\frac{dP}{dy} = -D P``; or a
     formula of the model, ``\frac{d \ln k}{dT} = ...``; or one after another, each for itself.
     """
+    formula = _with_a_name(formula, hand)
     rows, claims = formula.equations, replace(hand, model=formula).equations
     claims = tuple(e for e in claims if e.left is not None and e.left.head == "derivative")
     lefts = {names_of(e.left): e for e in rows if e.left is not None and e.left.head == "symbol"}
@@ -154,6 +156,24 @@ def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
     made = replace(formula, text=" \\\\\n".join([*mine, text[slice(*lefts[of[0]].span)]]))
     hand = replace(hand, text=" \\\\\n".join([*others, hand.text]), above=hand.above - len(others))
     return _with_conditions(formula, made, hand), hand
+
+
+def _new_name(rows: Sequence[Equation]) -> str:
+    """A name that stands in none of these rows."""
+    said = {p.value.base for e in rows for x in e.bodies for p in parts(x) if p.head == "symbol"}
+    return next(n for n in ("F", "y", "z", "G", "H", "Q", "\\mathrm{model}") if n not in said)
+
+
+def _with_a_name(formula: Latex, hand: Latex) -> Latex:
+    r"""``\tanh x = \frac{e^x - e^{-x}}{e^x + e^{-x}}`` with a name for what both are, where it is differentiated as it
+    stands."""
+    rows = formula.equations
+    if len(rows) != 1 or rows[0].left is not None or len(rows[0].sides) < 2:
+        return formula
+    claims = [e for e in replace(hand, model=formula).equations if e.left is not None and e.left.head == "derivative"]
+    if not claims or claims[0].formula is None:
+        return formula
+    return replace(formula, text=f"{_new_name((*rows, *claims))} = {formula.text[slice(*rows[0].span)]}")
 
 
 def _with_root(formula: Latex, shown: str, row: Equation, name: str) -> Latex:

@@ -12,6 +12,7 @@ import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed
+from symgrad.lifting.curve_slopes import slopes_along
 from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.differentials import differentials_claimed
@@ -246,6 +247,8 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
             asked, _ = _with_unstated_shapes(formula, asked)
             chain, changes = differentials_claimed(formula, hand, asked.at or {}) or claimed
             return _pose(chain.first, chain, replace(asked, at={**(asked.at or {}), **changes}))
+        if (chain := slopes_along(formula, hand)) is not None:
+            return _pose(chain.first, chain, _with_stated_domain(formula, hand, asked))
         formula, hand, asked = _with_what_is_said(formula, hand, asked)
         if (chain := entries_claimed(formula, hand) or values_claimed(formula, hand)) is not None:
             asked, _ = _with_unstated_shapes(formula, asked)
@@ -263,9 +266,7 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
 
 def _with_what_is_said(formula: Latex, hand: Latex, asked: Asked) -> tuple[Latex, Latex, Asked]:
     """The question by the rows that are differentiated, with the conditions beside them as domain and constraints."""
-    domain = asked.domain
-    for text in (formula.text, hand.text):
-        domain = both(domain, stated_conditions(text)[0])
+    asked = _with_stated_domain(formula, hand, asked)
     formula, before = without_constraints(formula)
     formula, hand = by_lists(formula, hand)
     hand, after = without_constraints(hand, formula)
@@ -273,7 +274,15 @@ def _with_what_is_said(formula: Latex, hand: Latex, asked: Asked) -> tuple[Latex
     told = ", ".join(
         (*([asked.assuming] if isinstance(asked.assuming, str) else asked.assuming or ()), *before, *after)
     )
-    return formula, hand, replace(asked, domain=domain, assuming=told if before or after else asked.assuming)
+    return formula, hand, replace(asked, assuming=told) if before or after else asked
+
+
+def _with_stated_domain(formula: Latex, hand: Latex, asked: Asked) -> Asked:
+    """The question with the comparisons that stand beside the formulas as part of the domain."""
+    domain = asked.domain
+    for text in (formula.text, hand.text):
+        domain = both(domain, stated_conditions(text)[0])
+    return replace(asked, domain=domain)
 
 
 def _posed(sides: Sides, asked: Asked) -> Problem:

@@ -391,6 +391,8 @@ def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]], values: bool
         try:
             node = expression(r)
         except SymgradError as other:
+            if isinstance(other, Undecided):  # the model may have the function: f'(2) is a value then
+                raise Undecided(error.what, where=error.where, instead=error.instead) from None
             raise (other if r.tokens[0].text == "\\int" else error) from None
         if r.token.kind == "end" and node.head != "symbol":
             return Equation(None, (), (), node.span)

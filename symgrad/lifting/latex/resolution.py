@@ -23,6 +23,8 @@ from symgrad.lifting.latex.names_in_rows import (
     names_unbound,
     possible_transposes,
     said_power,
+    subscripted_slope,
+    symbols_bare,
     unindexed,
     with_another_letter,
 )
@@ -63,9 +65,9 @@ class _Resolver:
         shapes: Mapping[str, Sequence[Any]],
         beside: Document | None,
     ) -> None:
-        found = in_order(found)
-        self.text, self.found, self.known, self.beside = text, found, known, beside
-        self.shapes = shapes
+        self.lets = {d.name for d in beside.definitions if d.name is not None} if beside is not None else set[str]()
+        found = in_order(found, None if known is None else known | self.lets)
+        self.text, self.found, self.known, self.beside, self.shapes = text, found, known, beside, shapes
         self.names: dict[str, tuple[int, int]] = {}
         self.styles: dict[str, dict[str, tuple[tuple[int, int], bool]]] = {}
         self.bold: dict[str, bool] = {}  # names in bold, and whether it is an entry that is
@@ -76,9 +78,6 @@ class _Resolver:
             self.sizes |= beside.sizes
             self.tensors |= beside.tensors
         self.ways: dict[str, tuple[str, bool]] = {}
-        self.lets: set[str] = set()
-        if beside is not None:
-            self.lets = {d.name for d in beside.definitions if d.name is not None}
         self.slopes: set[str] = set()
         self.open: list[Node] = []
         self.binders = {p.value[0] for e in found for s in e.bodies for p in parts(s) if p.head in ("sum", "prod")}
@@ -357,10 +356,11 @@ class _Resolver:
         """Refuse ``y'y``, which is a sum of squares to most, unless y' is said to be a name."""
         for factor in possible_transposes(node, self.arguments):
             if not self.is_taken(self.name_of(factor), frozenset()):
-                shown = factor.value.shown[:-1]
-                what = f"{shown}' is the transpose of {shown} to some, and another name to others."
+                marked = factor.value.shown
+                shown = marked.partition("^")[0].removesuffix("'")
+                what = f"{marked} is the transpose of {shown} to some, and another name to others."
                 instead = f"Write {shown}^\\top for the transpose, or give the name another mark: \\tilde{{{shown}}}."
-                self.fail(what, factor.span, instead, TwoReadings)
+                self.fail(what, factor.span, instead, TwoReadings if marked[-1] == "'" else BadFormula)
 
     def logarithm(self, of: Node) -> str | None:
         """The name of ``\\ln L`` where a row says what it is."""
@@ -394,7 +394,7 @@ class _Resolver:
     def refuse_held(self, node: Node, scope: frozenset[str]) -> None:
         """Refuse ``\\frac{\\partial}{\\partial x}(x y)`` where a row says what y is: y may be held, or move with x."""
         of, *wrt = node.args
-        inside = {unindexed(p, scope, self.lets) for p in parts(of) if p.head == "symbol"}
+        inside = {unindexed(p, scope, self.lets) for p in symbols_bare(of)}
         moving = sorted(inside & self.lets)
         if (
             moving
@@ -440,7 +440,7 @@ class _Resolver:
             for g, a in zip(given, f.arguments, strict=True)
         )
         said = own and f"d{name}" + f"/d{f.arguments[0]}" * primes in self.slopes
-        if primes and (said or name == self.differentiated):
+        if primes and own and (said or name == self.differentiated):
             return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes), scope)
         if own and not primes:
             return self.symbol(symbol, scope)
@@ -549,6 +549,8 @@ class _Resolver:
             return self.named(full, node, entry=False)
         if full is not None and not bound and (full in known or full in self.shapes):
             return self.named(full, node, entry=False)
+        if not bound and (slope := subscripted_slope(node, self.functions)) is not None:
+            return self.slope(slope, scope)
         if base == "I" and not bound and len(letters) == 1 and letters <= self.sizes and base not in self.tensors:
             return Node("identity", (), node.span)
         if bound:

@@ -82,6 +82,14 @@ def entries_of(base: Any) -> Callable[..., Any]:
     return lambda *i: base[i]
 
 
+def at_values(body: Any, *named: Any) -> Any:
+    """A number where some names have these values: first the names, and then as many values."""
+    names, values = named[: len(named) // 2], named[len(named) // 2 :]
+    if not all(isinstance(n, sp.Symbol) for n in names):
+        raise Trouble("a value is given to names alone.")
+    return body.subs(dict(zip(names, values, strict=True)), simultaneous=True)
+
+
 def at_entry(value: Value) -> Callable[[Any], Any]:
     return lambda e: value.at(*e.indices)
 

@@ -87,7 +87,7 @@ def values_claimed(formula: Latex, hand: Latex) -> Chain | None:
     beside = replace(hand, model=formula)
     line = beside.document.lines[-1]
     k, nodes = len(beside.document.lines) - 1, line.sides
-    if beside.document.claims or not any(p.head in ("partial", "jacobian") for x in nodes for p in parts(x)):
+    if beside.document.claims or not any(_is_derivative(p) for x in nodes for p in parts(x)):
         return None
     if len(nodes) < 2:
         return None
@@ -98,6 +98,11 @@ def values_claimed(formula: Latex, hand: Latex) -> Chain | None:
     note = f"The sides were read as {' = '.join(map(plain, nodes))}; it was read with {formula.shown}."
     mine = dict(zip(names[1:], others, strict=True)), dict(zip(names[1:], sources[1:], strict=True))
     return Chain(first, *mine, (note.replace("\n", "; "),))
+
+
+def _is_derivative(node: Node) -> bool:
+    """Whether a derivative of the model stands here, which may be at another place: ``f'(2)``."""
+    return node.head in ("partial", "jacobian") or (node.head == "applied" and node.value[1] > 0)
 
 
 def side_names(rows: list[int]) -> list[str]:

@@ -91,9 +91,9 @@ two subscripts stand on one name.
     ^^^^
 Write x_{i,j}.
 
-the exponent * has many meanings.
-    x^*
-    ^^^
+the exponent \dagger has many meanings.
+    x^\dagger
+    ^^^^^^^^^
 For a transpose write ^\top, for a name \mathrm{x\_star}, for an inverse ^{-1}.
 
 it is not clear where the argument of \sin ends.
