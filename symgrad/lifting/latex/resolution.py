@@ -356,8 +356,7 @@ class _Resolver:
         """Refuse ``y'y``, which is a sum of squares to most, unless y' is said to be a name."""
         for factor in possible_transposes(node, self.arguments):
             if not self.is_taken(self.name_of(factor), frozenset()):
-                marked = factor.value.shown
-                shown = marked.partition("^")[0].removesuffix("'")
+                shown = (marked := factor.value.shown).partition("^")[0].removesuffix("'")
                 what = f"{marked} is the transpose of {shown} to some, and another name to others."
                 instead = f"Write {shown}^\\top for the transpose, or give the name another mark: \\tilde{{{shown}}}."
                 self.fail(what, factor.span, instead, TwoReadings if marked[-1] == "'" else BadFormula)
