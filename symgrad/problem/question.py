@@ -22,6 +22,7 @@ from symgrad.lifting.latex.stated_conditions import stated_conditions, without_c
 from symgrad.lifting.latex.value_chains import Chain, entries_claimed, valued, values_claimed
 from symgrad.lifting.sympy_forms import ROW_OF_HESSIAN, Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
+from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
 from symgrad.lifting.tracing.nests import Nest, gradients_by_input, open_nests, spread
 from symgrad.lifting.whole_questions import about_one_row
@@ -293,6 +294,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
         asked, wrt=wrt, domain=both(asked.domain, sides.condition), order=1 if sides.gradient else asked.order
     )
     asked, long = _with_unstated_shapes(model, asked, numbers=_are_numbers(hand))
+    hand = _by_number(hand, model, asked)
     told = {**declared_shapes(model), **subscripted_in(asked.at), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
@@ -322,6 +324,15 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
         problem = replace(problem, labels={n: ROW_OF_HESSIAN.format(n) for n in sides.gradient})
     notes = (*sides.notes, *notes)
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
+
+
+def _by_number(hand: Any, model: Formula, asked: Asked) -> Any:
+    """A gradient for several numbers that is written as one text, ``[y, x]``, as a formula for each of them."""
+    if not isinstance(hand, str) or not hand.lstrip().startswith("[") or asked.values or asked.order == 2:
+        return hand
+    items, names = Text(hand).items, asked.names or model.names
+    numbers = all(np.ndim(v) == 0 for v in (asked.at or {}).values())
+    return items if numbers and len(items) == len(names) > 1 else hand
 
 
 def _order_of(hand: Formula, asked: Asked) -> tuple[tuple[str, ...], str, int]:
