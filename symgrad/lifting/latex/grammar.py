@@ -10,7 +10,15 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 
-from symgrad.lifting.latex.script_tokens import MARKS, is_bar, is_matrix, is_transpose, letters_alone, tokens_of_script
+from symgrad.lifting.latex.script_tokens import (
+    MARKS,
+    is_bar,
+    is_matrix,
+    is_signal,
+    is_transpose,
+    letters_alone,
+    tokens_of_script,
+)
 from symgrad.lifting.latex.token_reader import (
     PRIME,
     STAR,
@@ -306,6 +314,12 @@ def fenced(r: Reader, *, commas: bool = False) -> Node:
     return replace(items[0], span=span)
 
 
+def fenced_items(r: Reader) -> tuple[Node, ...]:
+    """What stands in brackets as indices: ``x[n-k]``."""
+    inner = fenced(r, commas=True)
+    return inner.args if inner.head == "several" else (inner,)
+
+
 def closes(r: Reader, token: Token) -> bool:
     """Whether a bar closes what is open here."""
     if token.side:
@@ -355,6 +369,8 @@ def subscripted(r: Reader, node: Node) -> Node:
                 r.fail("two subscripts stand on one name.", (node.span[0], r.token.stop), "Write x_{i,j}.")
             r.at += 1
             node = Node("symbol", subscript(r), r.since(node.span[0]), node.value)
+        elif is_signal(r, node):
+            node = Node("symbol", fenced_items(r), r.since(node.span[0]), node.value)
         elif r.is_sign(PRIME) and not (r.readings.get(PRIME) and not r.on_left and not _is_called(r, node)):
             r.at += 1
             node = primed(r, node)

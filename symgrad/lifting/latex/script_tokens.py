@@ -52,6 +52,23 @@ def letters_alone(r: Reader) -> Node | None:
     return Node("mul", items, span, ("",) * (len(items) - 1))
 
 
+_COUNTING = frozenset("i j k l m n p q s t".split())
+
+
+def is_signal(r: Reader, name: Node) -> bool:
+    """Whether brackets after a name hold its indices, as of signals: ``x[n-k]`` in a sum, ``y[n] = ...``."""
+    if r.token.text != "[" or name.args or name.value.label or name.value.base in r.functions:
+        return False
+    k, letters = 1, set[str]()
+    while (token := r.peek(k)).text != "]":
+        if token.kind not in ("letter", "number") and token.text not in ("+", "-", ","):
+            return False
+        letters |= {token.text} if token.kind == "letter" else set()
+        k += 1
+    bound = set(r.bound) | (_COUNTING if r.on_left else set())
+    return bool(letters & bound) and letters <= bound | _COUNTING
+
+
 def is_bar(r: Reader) -> bool:
     """Whether a bar stands here with a place below it: ``|_{x=2}``."""
     if r.token.text != "|" or r.peek().text != "_" or r.peek(2).kind != "open":
