@@ -126,6 +126,7 @@ def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
     formula of the model, ``\frac{d \ln k}{dT} = ...``; or one after another, each for itself.
     """
     formula = _with_a_name(formula, hand)
+    hand = _with_means(hand, formula)
     rows, claims = formula.equations, replace(hand, model=formula).equations
     claims = tuple(e for e in claims if e.left is not None and e.left.head == "derivative")
     lefts = {names_of(e.left): e for e in rows if e.left is not None and e.left.head == "symbol"}
@@ -302,18 +303,22 @@ def _claims_values(e: Equation, text: str) -> bool:
     return claims_matrix(typed, piece) or (bool(slopes) and len(piece) > 1)
 
 
-def _with_means(whole: Latex) -> Latex:
-    """The text with a row for ``\\bar x``, where it sums the x and no row says what their mean is."""
-    said = {names_of(e.left) for e in whole.equations if e.left is not None and e.left.head == "symbol"}
-    nodes = [p for e in whole.equations for x in e.bodies for p in parts(x)]
+def _with_means(whole: Latex, model: Latex | None = None) -> Latex:
+    """The text with a row for ``\\bar x``, where it or the model sums the x and no row says what their mean is."""
+    beside = whole if model is None else replace(whole, model=model)
+    rows_of = [(whole.text, beside.equations)] + ([] if model is None else [(model.text, model.equations)])
+    said = {names_of(e.left) for _, es in rows_of for e in es if e.left is not None and e.left.head == "symbol"}
+    said |= set() if model is None else set(model.document.names)
+    nodes = [p for e in beside.equations for x in e.bodies for p in parts(x)]
     means = {p.value.base: p for p in nodes if p.head == "symbol" and p.value.base.endswith("_bar") and not p.args}
     rows: dict[str, str] = {}
-    for p in nodes:
-        for x in parts(p) if p.head == "sum" and len(p.args) == 3 else ():
+    sums = [(text, p) for text, es in rows_of for e in es for x in e.bodies for p in parts(x) if len(p.args) == 3]
+    for text, p in sums:
+        for x in parts(p) if p.head == "sum" else ():
             mean = means.get(f"{x.value.base}_bar") if x.head == "symbol" and indices_of(x) == (p.value[0],) else None
             if mean is not None and mean.value.base not in said:
-                entry, shown = whole.text[slice(*x.span)], whole.text[slice(*mean.span)]
-                low, high = (whole.text[slice(*a.span)] for a in p.args[1:])
+                entry, shown = text[slice(*x.span)], whole.text[slice(*mean.span)]
+                low, high = (text[slice(*a.span)] for a in p.args[1:])
                 total = f"\\sum_{{{p.value[0]}={low}}}^{{{high}}} {entry}"
                 if low == "1":
                     rows.setdefault(mean.value.base, f"{shown} = \\frac{{1}}{{{high}}} {total} \\\\\n")

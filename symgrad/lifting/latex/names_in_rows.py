@@ -50,6 +50,12 @@ def names_bare(side: Node) -> Iterator[str]:
     return (spelled(node) or node.value.base for node in symbols_bare(side))
 
 
+def speeds(known: Set[str]) -> dict[str, str]:
+    """What moves along a time that is no input, ``\\frac{d}{dt}`` beside ``\\dot x``, and the names of its speeds."""
+    moving = {n.removesuffix("_dot"): n for n in sorted(known) if n.endswith("_dot")}
+    return moving | {n: f"{n.removesuffix('_dot')}_ddot" for n in moving.values()}
+
+
 def subscripted_slope(node: Node, functions: Mapping[str, Definition]) -> Node | None:
     """``f_x`` of a function f(x, y) that a row defines, as the derivative that it is."""
     f, below = functions.get(node.value.base), indices_of(node)

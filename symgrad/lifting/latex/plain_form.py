@@ -114,6 +114,8 @@ def _written(node: Node) -> tuple[str, int]:
         case "integral" | "between":
             body, low, high = map(plain, args)
             return f"{node.head}({node.value}={low}..{high}, {body})", _ATOM
+        case "along":
+            return f"(d/dt)({plain(args[0])})", _ATOM
         case "at":
             body, *rest = map(plain, args)
             half = len(rest) // 2

@@ -23,6 +23,7 @@ from symgrad.lifting.latex.names_in_rows import (
     names_unbound,
     possible_transposes,
     said_power,
+    speeds,
     subscripted_slope,
     symbols_bare,
     unindexed,
@@ -377,6 +378,9 @@ class _Resolver:
     def slope(self, node: Node, scope: frozenset[str]) -> Node:
         """A derivative that a row says; or, of a formula and of a name that the model defines, its exact value."""
         of, *wrt = node.args
+        known = self.known or frozenset()
+        if len(wrt) == 1 and self.name_of(wrt[0]) not in known | self.lets and (moving := speeds(known)):
+            return Node("along", (self.walk(of, scope),), node.span, moving)
         if of.head != "symbol":
             self.refuse_held(node, scope)
             return Node("partial", (self.walk(of, scope), *(self.symbol(w, scope) for w in wrt)), node.span)
@@ -523,7 +527,7 @@ class _Resolver:
         cased = self.cased(name) if entry else name
         if "bold" in node.value.style:
             self.bold[cased] = entry and self.bold.get(cased, True)
-        taken = cased in self.lets or cased in self.bound
+        taken = cased in self.lets or cased in self.bound or cased.replace("_ddot", "_dot") in (self.known or ())
         if self.known is not None and cased not in self.known and not taken:
             listed = ", ".join(sorted(self.known)) or "no inputs"
             near = close_names(cased, self.known)

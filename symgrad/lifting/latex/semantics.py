@@ -18,6 +18,7 @@ from symgrad.lifting.latex.tensor_values import (
     Algebra,
     Trouble,
     Value,
+    along,
     at_entry,
     at_values,
     call,
@@ -198,8 +199,8 @@ class Meaning:
                 return a.scalar(sp.Rational(node.value.numerator, node.value.denominator))
             case "decimal":
                 return a.scalar(self.decimals.setdefault(node.value, sp.Dummy(node.value, positive=True)))
-            case "constant" | "e":
-                return a.scalar(sp.E if node.head == "e" else sp.pi)
+            case "constant" | "e" | "infinity":
+                return a.scalar({"e": sp.E, "infinity": sp.oo}.get(node.head, sp.pi))
             case "name" | "slope":
                 return self.name(node)
             case "index":
@@ -246,6 +247,8 @@ class Meaning:
                 return self.applied(node, scope)
             case "partial":
                 return self.partial(node, scope)
+            case "along":
+                return a.scalar(along(self.number(args[0], scope), node.value))
             case "at":
                 return a.scalar(at_values(*(self.number(x, scope) for x in args)))
             case "sum" | "prod":
@@ -259,8 +262,6 @@ class Meaning:
             case "moment":
                 random = [x for part in args for x in random_names(part)]
                 return a.scalar(moment(node.value, [self.number(x, scope) for x in args], random))
-            case "infinity":
-                return a.scalar(sp.oo)
             case "matrix":
                 return self.literal(node, scope)
             case "jacobian":

@@ -8,7 +8,7 @@ What linear algebra leaves open (a vector squared, a number added to a matrix) i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,6 +80,11 @@ def too_many_indices(name: str, count: int, shape: tuple[int, ...]) -> tuple[str
 
 def entries_of(base: Any) -> Callable[..., Any]:
     return lambda *i: base[i]
+
+
+def along(body: Any, speeds: Mapping[str, str]) -> Any:
+    """The derivative of a number along the time, where these names move with these speeds."""
+    return sp.Add(*(body.diff(sp.Symbol(n)) * sp.Symbol(speed) for n, speed in speeds.items()))
 
 
 def at_values(body: Any, *named: Any) -> Any:

@@ -413,12 +413,12 @@ Write \mathbb{1}[x > 0].
 the largest entry is not read.
     \|x\|_\infty
     ^^^^^^^^^^^^
-Norms are 1, 2 and F.
+Norms are 1, 2, p and F.
 
 the norm \|.\|_{3} is not read.
     \|x\|_3
     ^^^^^^^
-Norms are 1, 2 and F.
+Norms are 1, 2, p and F.
 
 text is not part of a formula.
     x \text{ for all } y
