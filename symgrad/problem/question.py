@@ -251,6 +251,7 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
         if (chain := slopes_along(formula, hand)) is not None:
             return _pose(chain.first, chain, _with_stated_domain(formula, hand, asked))
         formula, hand, asked = _with_what_is_said(formula, hand, asked)
+        asked = _with_labels(formula, asked)
         if (chain := entries_claimed(formula, hand) or values_claimed(formula, hand)) is not None:
             asked, _ = _with_unstated_shapes(formula, asked)
             return _pose(chain.first, chain, asked)
@@ -263,6 +264,26 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
         if turned is None:
             raise
         return _posed(turned[0], replace(asked, at=turned[1]))
+
+
+def _with_labels(formula: Latex, asked: Asked) -> Asked:
+    """The question with numbers of classes for what an index is compared with: of other numbers nothing would be asked.
+
+    The first two classes are taken, one for each entry in turn.
+    """
+    at = dict(asked.at or {})
+    for name in sorted(formula.labels):
+        shape = at[name] if isinstance(at.get(name), tuple) else ()
+        if name in at and not shape:
+            continue
+        shape = shape or formula.unstated({n: np.shape(v) for n, v in at.items()}).get(name, ())
+        if any(isinstance(n, str) for n in shape):
+            raise BadInput(
+                f"{name} holds numbers of classes, which an index is compared with, and their count is not said.",
+                instead=f"Pass their values: at={{{name!r}: [1, 2, 1], ...}}.",
+            )
+        at[name] = 1 + np.indices(tuple(map(int, shape))).sum(0) % 2.0 if shape else 1.0
+    return replace(asked, at=at or asked.at)
 
 
 def _with_what_is_said(formula: Latex, hand: Latex, asked: Asked) -> tuple[Latex, Latex, Asked]:

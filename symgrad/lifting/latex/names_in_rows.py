@@ -50,9 +50,12 @@ def names_bare(side: Node) -> Iterator[str]:
     return (spelled(node) or node.value.base for node in symbols_bare(side))
 
 
-def speeds(known: Set[str]) -> dict[str, str]:
+def speeds(known: Set[str] | None, time: Node) -> dict[str, str]:
     """What moves along a time that is no input, ``\\frac{d}{dt}`` beside ``\\dot x``, and the names of its speeds."""
-    moving = {n.removesuffix("_dot"): n for n in sorted(known) if n.endswith("_dot")}
+    inputs = known or frozenset()
+    if spelled(time) in inputs:
+        return {}
+    moving = {n.removesuffix("_dot"): n for n in sorted(inputs) if n.endswith("_dot")}
     return moving | {n: f"{n.removesuffix('_dot')}_ddot" for n in moving.values()}
 
 

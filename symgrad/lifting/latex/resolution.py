@@ -43,6 +43,7 @@ from symgrad.lifting.latex.token_reader import (
     spelled,
 )
 
+_UNBOUND = "is no index here: no sum binds it, and the left side does not have it."
 _FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
 
 
@@ -199,10 +200,9 @@ class _Resolver:
         """Refuse one letter in two fonts, unless one is a tensor and the other its entries."""
         for base, fonts in self.styles.items():
             entries = {entry for _, entry in fonts.values()}
-            if len(fonts) < 2 or (len(fonts) == 2 and entries == {True, False}):
-                continue
-            span = list(fonts.values())[-1][0]
-            self.fail(f"{base} stands in two fonts: one name or two is not clear.", span, "Rename one of them.")
+            if len(fonts) > 1 and not (len(fonts) == 2 and entries == {True, False}):
+                what = f"{base} stands in two fonts: one name or two is not clear."
+                self.fail(what, list(fonts.values())[-1][0], "Rename one of them.")
 
     # -------------------------------------------------------------------------------- left sides
     def left(self, e: Equation) -> tuple[str | None, tuple[str, ...], Any]:
@@ -378,8 +378,7 @@ class _Resolver:
     def slope(self, node: Node, scope: frozenset[str]) -> Node:
         """A derivative that a row says; or, of a formula and of a name that the model defines, its exact value."""
         of, *wrt = node.args
-        known = self.known or frozenset()
-        if len(wrt) == 1 and self.name_of(wrt[0]) not in known | self.lets and (moving := speeds(known)):
+        if len(wrt) == 1 and self.name_of(wrt[0]) not in self.lets and (moving := speeds(self.known, wrt[0])):
             return Node("along", (self.walk(of, scope),), node.span, moving)
         if of.head != "symbol":
             self.refuse_held(node, scope)
@@ -568,9 +567,7 @@ class _Resolver:
             return Node("entry", (self.named(base, node, entry=True), *items), node.span)
         if full is None or len(node.args) > 1 or (is_tensor and not numbers):
             unbound = ", ".join(sorted(letters - self.sizes)) or "it"
-            self.fail(
-                f"{unbound} is no index here: no sum binds it, and the left side does not have it.", node.span, _FREE
-            )
+            self.fail(f"{unbound} {_UNBOUND}", node.span, _FREE)
         if (ended := letters & self.binders) and full not in known:
             self.fail(
                 f"the sum over {', '.join(sorted(ended))} has ended before this: it goes to the next plus or minus.",
@@ -597,8 +594,4 @@ class _Resolver:
                 return Node("size", (), item.span, self.name_of(item))
             case "add" | "neg" | "mul" if not any(item.value or ()):
                 return Node(item.head, tuple(self.index(x, scope, whole) for x in item.args), item.span, item.value)
-        self.fail(
-            f"{self.text[slice(*item.span)]} is no index here: no sum binds it, and the left side does not have it.",
-            whole.span,
-            _FREE,
-        )
+        self.fail(f"{self.text[slice(*item.span)]} {_UNBOUND}", whole.span, _FREE)

@@ -415,8 +415,8 @@ the largest entry is not read.
     ^^^^^^^^^^^^
 Norms are 1, 2, p and F.
 
-the norm \|.\|_{3} is not read.
-    \|x\|_3
+the norm \|.\|_{A} is not read.
+    \|x\|_A
     ^^^^^^^
 Norms are 1, 2, p and F.
 

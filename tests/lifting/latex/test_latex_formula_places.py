@@ -95,3 +95,59 @@ def test_an_identity_is_differentiated_as_it_stands():
     identity = Latex(r"\tanh x = \frac{e^x - e^{-x}}{e^x + e^{-x}}")
     assert verify(identity, Latex(r"\frac{d}{dx}\tanh x = 1 - \tanh^2 x")).verdict == "proved"
     assert verify(identity, Latex(r"\frac{d}{dx}\tanh x = 1 - \tanh x")).verdict == "refuted"
+
+
+PENDULUM = r"L = \frac12 m l^2\dot\theta^2 + mgl\cos\theta"
+MOTION = r"\frac{d}{dt}\frac{\partial L}{\partial\dot\theta} - \frac{\partial L}{\partial\theta} = "
+POLAR = r"L = \frac12 m(\dot r^2 + r^2\dot\theta^2)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("formula", "right", "wrong"),
+    [
+        (PENDULUM, MOTION + r"ml^2\ddot\theta + mgl\sin\theta = 0", MOTION + r"ml^2\ddot\theta - mgl\sin\theta = 0"),
+        (
+            POLAR,
+            r"\frac{d}{dt}\left(\frac{\partial L}{\partial\dot\theta}\right) = m(r^2\ddot\theta + 2r\dot r\dot\theta)",
+            r"\frac{d}{dt}\left(\frac{\partial L}{\partial\dot\theta}\right) = mr^2\ddot\theta",
+        ),
+    ],
+)
+def test_what_moves_in_time_moves_in_its_momentum_too(formula, right, wrong):
+    """Landau, Lifshitz: Mechanics, 2 and 5: r moves with its own speed."""
+    assert verify(Latex(formula), Latex(right)).verdict == "proved"
+    assert verify(Latex(formula), Latex(wrong)).verdict == "refuted"
+
+
+def test_a_mean_that_no_row_says_is_that_of_what_is_summed():
+    likelihood = Latex(r"\ell(\mu) = -\frac{1}{2\sigma^2}\sum_{i=1}^n (x_i-\mu)^2")
+    at = {"x": (4,)}
+    assert verify(likelihood, Latex(r"\ell'(\mu) = \frac{n(\bar x-\mu)}{\sigma^2}"), at=at).verdict == "proved"
+    assert verify(likelihood, Latex(r"\ell'(\mu) = \frac{\bar x-\mu}{\sigma^2}"), at=at).verdict == "refuted"
+
+
+@pytest.mark.slow
+def test_a_norm_of_any_power():
+    norm, at = Latex(r"f(x) = \|x\|_p"), {"x": (3,), "p": 3.0}
+    slope = r"\frac{\partial f}{\partial x_k} = \frac{x_k|x_k|^{p-2}}{\|x\|_p^{p-1}}"
+    assert verify(norm, Latex(slope), at=at, wrt="x").verdict == "proved"
+    assert verify(norm, Latex(slope.replace("p-2", "p-1")), at=at, wrt="x").verdict == "refuted"
+
+
+def test_brackets_hold_indices_where_a_sum_binds_them_and_factors_elsewhere():
+    energy = Latex(r"J = \sum_{n=0}^{N-1} d[n]^2 h[n]")
+    at = {"d": (4,), "h": (4,)}
+    assert verify(energy, Latex(r"\frac{\partial J}{\partial h[l]} = d[l]^2"), at=at).verdict == "proved"
+    assert verify(energy, Latex(r"\frac{\partial J}{\partial h[l]} = d[l]"), at=at).verdict == "refuted"
+    assert Latex("y = a[x+1]").plain == "y = a*(x + 1)"
+
+
+@pytest.mark.parametrize("y", [{}, {"y": 2}])
+def test_a_number_of_a_class_is_a_whole_number(y):
+    """Of other numbers the indicator is nothing, and a wrong sign before it is not seen."""
+    loss = Latex(r"L = \log\sum_{j=1}^K e^{z_j} - \sum_{k=1}^K \mathbb{1}[k=y] z_k")
+    slope = r"\frac{\partial L}{\partial z_i} = \frac{e^{z_i}}{\sum_{j=1}^K e^{z_j}} "
+    at = {"z": (4,), **y}
+    assert verify(loss, Latex(slope + r"- \mathbb{1}[i=y]"), at=at, wrt="z").verdict == "proved"
+    assert verify(loss, Latex(slope + r"+ \mathbb{1}[i=y]"), at=at, wrt="z").verdict == "refuted"
