@@ -112,6 +112,8 @@ def call(r: Reader, name: str, count: int, start: int | None = None) -> Node:
                 power = argument(r, "^")
         else:
             r.fail(f"two scripts stand on {shown}.", (start, sign.stop))
+    if (row := _with_a_row(r, name, start)) is not None:
+        return row if power is None else Node("pow", (row, power), r.since(start))
     args = _arguments(r, name, shown, start)
     whole = r.since(start)
     most = _arity(r, name, shown, len(args), whole)
@@ -119,6 +121,19 @@ def call(r: Reader, name: str, count: int, start: int | None = None) -> Node:
         r.fail(f"{shown} has no derivative to read here.", whole, "Write it out.")
     node = Node("call", args, whole, (name, primes)) if base is None else Node("log_to", (*args, base), whole)
     return node if power is None else Node("pow", (node, power), whole)
+
+
+def _with_a_row(r: Reader, name: str, start: int) -> Node | None:
+    """``\\log f(x; \\lambda)`` as the name that a row says; None of other arguments."""
+    mark = r.at
+    if name == "log" and (r.token.kind == "letter" or r.token.text[1:] in GREEK):
+        node = subscripted(r, plain_name(r))
+        if node.head == "symbol" and r.knows(f"log_{spelled(node)}") and r.token.text in ("(", "["):
+            fenced(r, commas=True)
+            span = r.since(start)
+            return Node("symbol", (), span, Name(f"log_{spelled(node)}", "", r.written(span)))
+    r.at = mark
+    return None
 
 
 def _arity(r: Reader, name: str, shown: str, given: int, span: tuple[int, int]) -> int | None:

@@ -151,3 +151,18 @@ def test_a_number_of_a_class_is_a_whole_number(y):
     at = {"z": (4,), **y}
     assert verify(loss, Latex(slope + r"- \mathbb{1}[i=y]"), at=at, wrt="z").verdict == "proved"
     assert verify(loss, Latex(slope + r"+ \mathbb{1}[i=y]"), at=at, wrt="z").verdict == "refuted"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"f(x;\lambda) = \lambda e^{-\lambda x}",
+        r"f(x\mid\lambda) = \lambda e^{-\lambda x}",
+        r"\log f(x;\lambda) = \log\lambda - \lambda x",
+    ],
+)
+def test_a_score_is_the_slope_of_a_logarithm(formula):
+    given = "x \\mid \\lambda" if "mid" in formula else "x; \\lambda"
+    score = rf"s(\lambda) = \frac{{\partial}}{{\partial\lambda}}\log f({given}) = \frac{{1}}{{\lambda}} - x"
+    assert verify(Latex(formula), Latex(score)).verdict == "proved"
+    assert verify(Latex(formula), Latex(score.replace("- x", "+ x"))).verdict == "refuted"
