@@ -468,6 +468,7 @@ def _by_name(letter: str) -> str:
     return f"; the {known[letter]} is \\operatorname{{{name}}}" if letter in known else ""
 
 
+_ANY = frozenset("f g h F G u v w phi psi".split())  # what an unknown function is called
 _CONTEXT = {  # a letter that is a function beside what is written so
     "phi": ("\\Phi", "N("),
     "varphi": ("\\Phi", "N("),
@@ -545,11 +546,19 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
             )
         return call(r, named_function + "'" * primes, 0, node.span[0])
     if base in LIKE_FUNCTIONS or base.endswith("_prime"):
+        if r.readings.get(f"{stem}()") and not node.args and not style:
+            inner = fenced(r, commas=True)
+            given = inner.args if inner.head == "several" else (inner,)
+            return Node("unknown", given, r.since(node.span[0]), (stem, primes))
         what = f"{letter}(...) reads as a function, and which one is not known."
         instead = f"Write out what it is; {product}{_by_name(base)}."
         if primes and r.knows(stem):
             r.fail(what, here, instead, TwoReadings)
-        r.fail(what, here, instead, Undecided)
+        if r.beside_model or stem not in _ANY or node.args or style:
+            r.fail(what, here, instead, Undecided)
+        said = f"{stem} was read as any function; for a product write {stem} \\cdot (...)."
+        where = place(r.text, here)
+        raise TwoReadings(what, of=f"{stem}()", mark=f"{stem}'", said=said, where=where, instead=instead)
     mark, inner = r.at, fenced(r, commas=True)
     whole, inside = (node.span[0], inner.span[1]), r.text[r.tokens[mark].stop : r.before.start].strip()
     if inner.head == "several":
