@@ -468,7 +468,7 @@ def _by_name(letter: str) -> str:
     return f"; the {known[letter]} is \\operatorname{{{name}}}" if letter in known else ""
 
 
-_ANY = frozenset("f g h F G u v w phi psi".split())  # what an unknown function is called
+_ANY = frozenset("f g F G".split())  # what an unknown function is called; psi may be the digamma function
 _CONTEXT = {  # a letter that is a function beside what is written so
     "phi": ("\\Phi", "N("),
     "varphi": ("\\Phi", "N("),
