@@ -128,9 +128,9 @@ def test_a_wrong_gradient_is_wrong_beside_a_step_that_is_not_judged():
     [
         "cache += dw**2",  # of squares, for an adaptive rate
         "mean_loss += 0.1 * (loss - mean_loss)",  # an average
-        "steps += 1.0",
-        "average = 0.9 * average + 0.1 * w",
-        "drift += 0.01 * speed",  # nothing that the loss is computed from
+        pytest.param("steps += 1.0", marks=SLOW),
+        pytest.param("average = 0.9 * average + 0.1 * w", marks=SLOW),
+        pytest.param("drift += 0.01 * speed", marks=SLOW),  # nothing that the loss is computed from
     ],
 )
 def test_what_is_no_step_of_a_descent_costs_nothing(more: str):
@@ -156,6 +156,7 @@ for epoch in range(9):
 """
 
 
+@pytest.mark.slow
 def test_rows_and_entries_are_updated_by_sample_with_a_penalty_that_is_not_written_down():
     report = verify_script(FACTORS)
     assert report, report
@@ -163,11 +164,12 @@ def test_rows_and_entries_are_updated_by_sample_with_a_penalty_that_is_not_writt
     assert any("1/100 times the squares of" in note for note in report.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "slip", "whose"),
     [
         ("lr * (e * old - lam * Q[j])", "lr * (e * old + lam * Q[j])", "Q[0, :]"),
-        pytest.param("lr * (e * Q[j] - lam * P[i])", "lr * (Q[j] - lam * P[i])", "P[0, :]", marks=SLOW),
+        ("lr * (e * Q[j] - lam * P[i])", "lr * (Q[j] - lam * P[i])", "P[0, :]"),
     ],
 )
 def test_a_slip_in_the_step_of_a_row(right: str, slip: str, whose: str):
@@ -195,6 +197,7 @@ for epoch in range(9):
 """
 
 
+@pytest.mark.slow
 def test_two_lines_update_two_parts_of_one_table():
     report = verify_script(EMBEDDINGS)
     assert report, report
@@ -230,6 +233,7 @@ print(w, b, cost)
 """
 
 
+@pytest.mark.slow
 def test_momentum_of_the_entries_of_a_list_is_no_gradient():
     assert verify_script(MOMENTUM).verdict == "proved"
     report = verify_script(MOMENTUM.replace("gb += (p - y)", "gb += (y - p)"))
@@ -267,6 +271,7 @@ print(num, forces(x))
 """
 
 
+@pytest.mark.slow
 def test_what_stands_beside_a_difference_quotient_is_of_the_function_in_it():
     """And of no number of the force's own, such as f."""
     assert verify_script(FORCES).verdict in ("proved", "agrees")
@@ -302,6 +307,7 @@ for t in range(6):
 """
 
 
+@pytest.mark.slow
 def test_a_target_is_held_before_it_is_asked_whose_objective_a_step_is():
     """Of one-hot features most entries of each gradient are zero, under both objectives."""
     report = verify_script(ONE_HOT)

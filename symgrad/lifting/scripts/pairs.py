@@ -131,7 +131,9 @@ class Pairs:
 
     def _best(self) -> list[Pair]:
         found = [*self._updated(), *self._compared(), *self._checked()]
-        found += self._of_engine() if not any(p.why == UPDATED for p in found) else []  # else of what is trained
+        value = cues.tail(self.text.engine[1]) if self.text.engine is not None else None
+        is_trained = any(p.why == UPDATED and cues.tail(p.input.path) == value for p in found)
+        found += self._of_engine() if not is_trained else []  # else it is asked of what is trained
         evident: defaultdict[int, set[tuple[str, int]]] = defaultdict(set)
         for p in found:
             for _, step in p.steps:

@@ -185,7 +185,7 @@ def left_out(
     gradient is only called after."""
     judged = {w.all.update_of(s.pair): r for r in found for s in of_inputs(w, r.sights)}
     of = {v[:2]: r for v, r in judged.items()}
-    fresh = _fresh(w, found)
+    fresh, is_trained = _fresh(w, found), any(s.pair.why == UPDATED for r in found for s in r.sights)
     evident: dict[str, set[int]] = {}
     others: dict[str, set[int]] = {}
     claims = [w.trails.event_of.get(i) for r in found for s in r.sights for _, i in s.pair.steps]
@@ -196,7 +196,8 @@ def left_out(
         if known is not None and _is_of_its_place(w, p, known, rows):
             continue  # called from another line, with other data
         if known is not None or p in fresh:
-            by = evident if known is not None or _is_step(w, p, [*found, *rows]) else others
+            is_step = _is_called_so(p) or (is_trained and _is_descent(w, p, [*found, *rows]))
+            by = evident if known is not None or is_step else others
             by.setdefault(p.input.path, set()).add(p.values[0].key[1])
     notes = [
         f"Nothing was found that the steps of `{name}` in line {', '.join(map(str, sorted(lines)))} are a gradient of: "
@@ -219,16 +220,22 @@ def left_out(
 
 
 def _is_of_its_place(w: Weighing, p: Pair, known: Row, rows: Sequence[Row]) -> bool:
-    """Whether an update of a judged variable, by another call, is to an output of the same line as its own is."""
-    own = [s.word for s in known.sights if w.all.variable_of(s.pair.input) == w.all.variable_of(p.input)]
-    return any(s.pair == p and s.word in own for r in rows if _place(r) == _place(known) for s in r.sights)
+    """Whether an update of a judged variable, by another call, is to an output of the same line as its own is; or the
+    same line's, of a turn that no output was looked at in."""
+    own = [s for s in known.sights if w.all.variable_of(s.pair.input) == w.all.variable_of(p.input)]
+    its = [(r, s) for r in rows for s in r.sights if s.pair == p]
+    if not its:
+        return any(s.pair.values[0].key[1] == p.values[0].key[1] for s in own)
+    return any(_place(r) == _place(known) and s.word in [o.word for o in own] for r, s in its)
 
 
-def _is_step(w: Weighing, p: Pair, rows: Sequence[Row]) -> bool:
-    """Whether an update is evidently meant as a step of a descent: by what is called as the gradient for its variable,
-    or at a rate, of a variable that an objective is computed from."""
-    if any(cues.names_gradient(label.lstrip("-"), p.input.path) for label in p.label.split(", ")):
-        return True
+def _is_called_so(p: Pair) -> bool:
+    """Whether an update is by what is called as the gradient for its variable."""
+    return any(cues.names_gradient(label.lstrip("-"), p.input.path) for label in p.label.split(", "))
+
+
+def _is_descent(w: Weighing, p: Pair, rows: Sequence[Row]) -> bool:
+    """Whether an update is at a rate, of a variable that an objective is computed from."""
     steps = w.run.trace.builder.steps
     objectives = [r.output.step for r in rows if r.cue >= STATED and r.assumed is None]
     assumed = [r.output.place.error.step(steps) for r in rows if isinstance(r.output.place, Assumed)]
