@@ -280,6 +280,11 @@ def _at_own_sizes(problem: Problem, found: Findings) -> None:
     found.notes += theorems.notes
     if not theorems.covers or any(_asks_more(own, p) for p in open_pairs):
         found.made_whole(problem.inputs.free)
+    elif found.at_user_point.is_in_part:
+        found.notes.append(
+            "the arrays have so many entries that only a few were looked at: the proof is of all of them, and their "
+            "rounding was not measured."
+        )
     if not theorems.covers:
         count = _BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST
         for _ in range(count - len(found.looks)):

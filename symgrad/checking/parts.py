@@ -18,8 +18,8 @@ from symgrad.ops.row import precision
 from symgrad.program.cones import TooLarge, cone_of
 from symgrad.program.program import interpret, size
 
-_MANY = 200_000  # entries of all steps from which a few are looked at
-_MOST = 1 << 24  # the same, from which a look at all of them would fill the memory: some 100 bytes are an entry
+MANY = 200_000  # entries of all steps from which a few are looked at
+MOST = 1 << 26  # the same, from which a look at all of them would fill the memory: some 100 bytes are an entry
 _FEW = 6  # entries of each derivative
 _MADE_OF = 1 << 16  # entries that those of one derivative may be made of
 _BITS = 256
@@ -28,12 +28,12 @@ _BITS = 256
 def is_large(branch: Branch) -> bool:
     """Whether a look at a few entries is cheaper, and enough: the code chooses nothing, and nothing was rounded."""
     plain = not (branch.choices or branch.typed or branch.rounded)
-    return plain and branch.program.entries() >= _MANY
+    return plain and branch.program.entries() >= MANY
 
 
 def is_huge(branch: Branch) -> bool:
     """Whether there are so many entries that a few are to do even at the user's own point."""
-    return is_large(branch) and branch.program.entries() >= _MOST
+    return is_large(branch) and branch.program.entries() >= MOST
 
 
 def look_in_part(branch: Branch, point: Mapping[str, Any]) -> PointComparison | None:
@@ -56,10 +56,10 @@ def look_in_part(branch: Branch, point: Mapping[str, Any]) -> PointComparison | 
         inputs = {name: binary(x) for name, x in cone.of_inputs(branch.program, point).items()}
         with precision(_BITS):
             values = interpret(cone.program, Balls(), inputs, [hand, exact])
-            sides = (
+            mine, other = (
                 flat(values[side])[cone.where(step, some)] for side, step in ((hand, pair.hand), (exact, pair.exact))
             )
-            view = replace(view_of(*sides, None, None, {}, branch, _BITS, False), at=some)
+            view = replace(view_of(mine, other, None, None, {}, branch, _BITS, False), at=some)
         if set(view.states) != {"agrees"}:
             return None
         views[pair.name] = view
