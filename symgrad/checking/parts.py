@@ -46,7 +46,7 @@ def look_in_part(branch: Branch, point: Mapping[str, Any]) -> PointComparison | 
         if pair.hand is None:
             return None
         n = size(pair.shape)
-        some = np.unique(np.linspace(0, n - 1, _FEW).astype(np.int64))
+        some: Any = np.unique(np.linspace(0, n - 1, _FEW).astype(np.int64))
         try:
             cone = cone_of(branch.program, {pair.hand: some, pair.exact: some}, _MADE_OF)
         except TooLarge:
