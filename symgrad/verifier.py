@@ -354,7 +354,7 @@ def _claims(problem: Problem, findings: Findings, floats: FloatFindings) -> dict
         view = findings.at_user_point.views.get(pair.name)
         hand = branch.hand_run.program if pair.hand is None else branch.program.with_outputs({"hand": pair.hand})
         exact = differs = None
-        if view is not None:
+        if view is not None and view.at is None:
             exact = np.array([middle(x) for x in view.exact]).reshape(pair.shape)
             differs = np.array([s in ("differs", "undefined") for s in view.states]).reshape(pair.shape)
         claims[pair.name] = Claim(
