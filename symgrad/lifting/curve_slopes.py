@@ -87,8 +87,10 @@ class _Curve:
         return sp.S.Zero if rest == 0 else difference
 
 
-def slopes_along(formula: Latex, hand: Latex) -> Chain | None:
+def slopes_along(formula: Latex, hand: Latex, domain: Any = sp.true) -> Chain | None:
     r"""What is claimed of slopes along a curve, as sides that are equal to the exact one; None of other questions.
+
+    ``domain`` is the relation that says which part of the curve is meant.
 
     >>> slopes_along(Latex("x^2 + y^2 = 25"), Latex(r"y' = -\frac{x}{y}")).first
     -x/y
@@ -114,7 +116,7 @@ def slopes_along(formula: Latex, hand: Latex) -> Chain | None:
     exact = curve.slopes[order - 1]
     notes, made = [_note(curve, order)], []
     for value, k, row in claims:
-        side, note = _compared(curve, exact, value - curve.slopes[k - 1], row)
+        side, note = _compared(curve, exact, value - curve.slopes[k - 1], row, domain)
         made.append(side)
         notes += [note] if note else []
     unused = sorted(set().union(*(e.free_symbols for e in made)) - exact.free_symbols, key=str)
@@ -160,7 +162,7 @@ def _note(curve: _Curve, order: int) -> str:
     return f"The first side is {what} by F = {curve.relation}, which is zero on the curve: d{y}/d{x} is -F_{x}/F_{y}."
 
 
-def _compared(curve: _Curve, exact: Any, difference: Any, row: Source) -> tuple[Any, str]:
+def _compared(curve: _Curve, exact: Any, difference: Any, row: Source, domain: Any) -> tuple[Any, str]:
     """A side as it is compared with the exact slope: without the multiple of F that it differs by, or as it is where
     the two differ on the curve; and in which point they do."""
     if curve.relation == 0 or sp.simplify(difference) == 0:
@@ -170,7 +172,7 @@ def _compared(curve: _Curve, exact: Any, difference: Any, row: Source) -> tuple[
         zero, _ = sp.fraction(sp.together(curve.relation))
         (times,), _ = sp.reduced(sp.expand(above), [sp.expand(zero)])
         return exact + difference - times * zero / below, ""
-    where = _differing_point(curve, difference)
+    where = _differing_point(curve, difference, domain)
     if where is None and _may_be_zero(difference):
         return exact + difference, ""
     if where is None:
@@ -356,9 +358,9 @@ def _in_its_place(text: str, curve: _Curve, node: Node, side: _Side) -> str | No
 # ------------------------------------------------------------------------------------------- where two formulas differ
 
 
-def _differing_point(curve: _Curve, difference: Any) -> dict[str, float] | None:
-    """A point near which the curve has one where a difference is not zero, by balls: F changes its sign along a short
-    way on which the difference excludes zero; None where none was found."""
+def _differing_point(curve: _Curve, difference: Any, domain: Any) -> dict[str, float] | None:
+    """A point of the domain near which the curve has one where a difference is not zero, by balls: F changes its sign
+    along a short way on which the difference excludes zero; None where none was found."""
     y = sp.Symbol(curve.y)
     others = sorted((curve.relation.free_symbols | difference.free_symbols) - {y}, key=str)
     starts = [sp.Rational(k, 4) for k in (4, 6, 2, 9, -3, 1)]
@@ -375,8 +377,10 @@ def _differing_point(curve: _Curve, difference: Any) -> dict[str, float] | None:
                     middle = (low + high) / 2
                     same = (complex(height(middle + 0j)).real > 0) == (real[j] > 0)
                     low, high = (middle, high) if same else (low, middle)
-                if _excludes_zero(curve, difference, at, low, high):
-                    return {**{s.name: float(v) for s, v in at.items()}, curve.y: low}
+                here = {**{s.name: float(v) for s, v in at.items()}, curve.y: low}
+                meant = domain.subs({s: here.get(s.name, s) for s in domain.free_symbols}) == sp.true
+                if meant and _excludes_zero(curve, difference, at, low, high):
+                    return here
     return None
 
 

@@ -249,7 +249,7 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
             asked, _ = _with_unstated_shapes(formula, asked)
             chain, changes = differentials_claimed(formula, hand, asked.at or {}) or claimed
             return _pose(chain.first, chain, replace(asked, at={**(asked.at or {}), **changes}))
-        if (chain := slopes_along(formula, hand)) is not None:
+        if (chain := slopes_along(formula, hand, _relation_of(formula, hand, asked))) is not None:
             return _pose(chain.first, chain, _with_stated_domain(formula, hand, asked))
         formula, hand, asked = _with_what_is_said(formula, hand, asked)
         asked = _with_labels(formula, asked)
@@ -298,6 +298,12 @@ def _with_what_is_said(formula: Latex, hand: Latex, asked: Asked) -> tuple[Latex
         (*([asked.assuming] if isinstance(asked.assuming, str) else asked.assuming or ()), *before, *after)
     )
     return formula, hand, replace(asked, assuming=told) if before or after else asked
+
+
+def _relation_of(formula: Latex, hand: Latex, asked: Asked) -> Any:
+    """The domain, with the comparisons that stand beside the formulas, as one relation."""
+    one, domain = sp.Dummy(positive=True), _with_stated_domain(formula, hand, asked).domain
+    return sp.true if domain is None else both(domain, one < 2).xreplace({one: sp.S.One})
 
 
 def _with_stated_domain(formula: Latex, hand: Latex, asked: Asked) -> Asked:

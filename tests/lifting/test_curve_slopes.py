@@ -100,3 +100,14 @@ def test_what_a_row_says_of_the_slope_must_be_clear():
 @pytest.mark.parametrize("text", ["f(x) = x^2 \\\\ f'(x) = 2x", r"y = u^2, \quad u = 3x \\ \frac{dy}{dx} = 18x"])
 def test_a_function_is_no_curve(text):
     assert curve_and_slopes(Latex(text)) is None
+
+
+def test_a_slope_of_a_part_of_the_curve_is_not_refuted_by_another_part():
+    """Where y > 0 is meant the slope is 1/(2 sqrt(x)), which the lower half of y^2 = x does not have."""
+    upper, slope = r"y^2 = x, \quad y > 0", Latex(r"\frac{dy}{dx} = \frac{1}{2\sqrt{x}}")
+    with pytest.raises(BadInput, match=r"where the curve runs is not known") as error:
+        verify(Latex(upper), slope)
+    assert error.value.instead == "Write y as a function of x, and ask about that."
+    assert verify(Latex(r"y = \sqrt{x}"), slope).verdict == "proved"
+    assert verify(Latex("y^2 = x"), slope).verdict == "refuted"
+    assert verify(Latex(upper), Latex(r"\frac{dy}{dx} = \frac{1}{\sqrt{x}}")).verdict == "refuted"
