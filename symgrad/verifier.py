@@ -331,6 +331,7 @@ def _report(
         instabilities=tuple(replace(i, claim=label(i.claim)) for i in unsafe),
         assumptions=(*stated_domain(problem.inputs), *_assumptions(findings)),
         notes=tuple(dict.fromkeys([*problem.notes, *lines.notes, *findings.notes, *floats.notes])),
+        unjudged=problem.unjudged,
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
         sizes=_with_labels(findings.sizes, problem.labels),
         given=tuple(sorted(problem.inputs.given)),

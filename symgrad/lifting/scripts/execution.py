@@ -307,6 +307,10 @@ class _ScriptRewriter(Rewriter):
                 case ast.Subscript(value=box, slice=index) if _is_repeatable(box) and _is_repeatable(index):
                     args = [ast.Constant(ast.unparse(box)), copy.deepcopy(box), copy.deepcopy(index)]
                     told.append(self._placed(ast.Expr(self.tell("item", args, node)), node))
+            match target:
+                case ast.Subscript(value=ast.Attribute(value=owner, attr=name) as box) if _is_repeatable(owner):
+                    args = [ast.Constant(ast.unparse(box)), copy.deepcopy(owner), ast.Constant(name)]
+                    told.append(self._placed(ast.Expr(self.tell("rewritten", args, node)), node))
         return [*super()._bound(node, targets), *told]
 
     def visit_Expr(self, node: ast.Expr) -> Any:
