@@ -270,7 +270,7 @@ def open_formula(
     if isinstance(thing, (np.ndarray, np.generic, float, int, complex)) and not isinstance(thing, bool):
         return _numbers(thing)
     if isinstance(thing, (list, tuple)) and thing:
-        is_tuple = isinstance(thing, tuple) or any(isinstance(x, (sp.Expr, sp.MatrixBase)) for x in thing)
+        is_tuple = isinstance(thing, tuple) or any(isinstance(x, (str, sp.Expr, sp.MatrixBase)) for x in thing)
         if is_tuple and not all(isinstance(x, (int, float)) for x in thing):
             parts = enumerate(thing)
             return Several({str(k): _part(v, None, stops, like, known, beside, order) for k, v in parts})

@@ -15,6 +15,7 @@ from typing import Any
 import sympy as sp
 
 from symgrad.errors import BadFormula, BadInput, SymgradError, caret
+from symgrad.lifting.curve_slopes import curve_and_slopes
 from symgrad.lifting.formulas import evaluated
 from symgrad.lifting.latex.differentials import differential_row
 from symgrad.lifting.latex.equations import Equation, indices_of, logarithms_of
@@ -72,6 +73,8 @@ def _of_latex(whole: Latex) -> tuple[Any, Any]:
             return replace(whole, text=whole.text[:start].rstrip(" \\\n,;")), _from(whole, start)
         of = whole.text[start:sides].rstrip().removesuffix("=").rstrip().removesuffix("&")
         return replace(whole, text=re.sub(r"^\s*(\\mathrm\s*\{\s*d\s*\}|\\mathrm\s*d|d)", "", of)), _from(whole, start)
+    if (two := curve_and_slopes(whole)) is not None:
+        return two
     whole = _with_means(whole)
     found = whole.equations
     first = next((k for k, e in enumerate(found) if e.left is not None and e.left.head == "derivative"), None)
@@ -92,9 +95,7 @@ def _of_latex(whole: Latex) -> tuple[Any, Any]:
     if claim.formula is not None:  # what rows above it define may stand in it
         formula, hand = text[slice(*claim.formula.span)], _from(whole, claim.span[0])
         if before:
-            said = {p.value.base for e in found for x in e.bodies for p in parts(x) if p.head == "symbol"}
-            own = next(n for n in ("F", "y", "z", "G", "H", "Q", "\\mathrm{model}") if n not in said)
-            formula = " \\\\\n".join([*(text[slice(*e.span)] for e in before), f"{own} = {formula}"])
+            formula = " \\\\\n".join([*(text[slice(*e.span)] for e in before), f"{_new_name(found)} = {formula}"])
         return replace(whole, text=formula), hand
     if not before and (formula := _said_by_operator(claim, text)) is not None:
         return replace(whole, text=formula), _from(whole, claim.span[0])
@@ -124,6 +125,8 @@ def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
     Of several rows it may be another than the last: ``D = ... / P, \quad P = ...`` and ``\frac{dP}{dy} = -D P``; or a
     formula of the model, ``\frac{d \ln k}{dT} = ...``; or one after another, each for itself.
     """
+    formula = _with_a_name(formula, hand)
+    hand = _with_means(hand, formula)
     rows, claims = formula.equations, replace(hand, model=formula).equations
     claims = tuple(e for e in claims if e.left is not None and e.left.head == "derivative")
     lefts = {names_of(e.left): e for e in rows if e.left is not None and e.left.head == "symbol"}
@@ -154,6 +157,24 @@ def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
     made = replace(formula, text=" \\\\\n".join([*mine, text[slice(*lefts[of[0]].span)]]))
     hand = replace(hand, text=" \\\\\n".join([*others, hand.text]), above=hand.above - len(others))
     return _with_conditions(formula, made, hand), hand
+
+
+def _new_name(rows: Sequence[Equation]) -> str:
+    """A name that stands in none of these rows."""
+    said = {p.value.base for e in rows for x in e.bodies for p in parts(x) if p.head == "symbol"}
+    return next(n for n in ("F", "y", "z", "G", "H", "Q", "\\mathrm{model}") if n not in said)
+
+
+def _with_a_name(formula: Latex, hand: Latex) -> Latex:
+    r"""``\tanh x = \frac{e^x - e^{-x}}{e^x + e^{-x}}`` with a name for what both are, where it is differentiated as it
+    stands."""
+    rows = formula.equations
+    if len(rows) != 1 or rows[0].left is not None or len(rows[0].sides) < 2:
+        return formula
+    claims = [e for e in replace(hand, model=formula).equations if e.left is not None and e.left.head == "derivative"]
+    if not claims or claims[0].formula is None:
+        return formula
+    return replace(formula, text=f"{_new_name((*rows, *claims))} = {formula.text[slice(*rows[0].span)]}")
 
 
 def _with_root(formula: Latex, shown: str, row: Equation, name: str) -> Latex:
@@ -282,18 +303,22 @@ def _claims_values(e: Equation, text: str) -> bool:
     return claims_matrix(typed, piece) or (bool(slopes) and len(piece) > 1)
 
 
-def _with_means(whole: Latex) -> Latex:
-    """The text with a row for ``\\bar x``, where it sums the x and no row says what their mean is."""
-    said = {names_of(e.left) for e in whole.equations if e.left is not None and e.left.head == "symbol"}
-    nodes = [p for e in whole.equations for x in e.bodies for p in parts(x)]
+def _with_means(whole: Latex, model: Latex | None = None) -> Latex:
+    """The text with a row for ``\\bar x``, where it or the model sums the x and no row says what their mean is."""
+    beside = whole if model is None else replace(whole, model=model)
+    rows_of = [(whole.text, beside.equations)] + ([] if model is None else [(model.text, model.equations)])
+    said = {names_of(e.left) for _, es in rows_of for e in es if e.left is not None and e.left.head == "symbol"}
+    said |= set() if model is None else set(model.document.names)
+    nodes = [p for e in beside.equations for x in e.bodies for p in parts(x)]
     means = {p.value.base: p for p in nodes if p.head == "symbol" and p.value.base.endswith("_bar") and not p.args}
     rows: dict[str, str] = {}
-    for p in nodes:
-        for x in parts(p) if p.head == "sum" and len(p.args) == 3 else ():
+    sums = [(text, p) for text, es in rows_of for e in es for x in e.bodies for p in parts(x) if len(p.args) == 3]
+    for text, p in sums:
+        for x in parts(p) if p.head == "sum" else ():
             mean = means.get(f"{x.value.base}_bar") if x.head == "symbol" and indices_of(x) == (p.value[0],) else None
             if mean is not None and mean.value.base not in said:
-                entry, shown = whole.text[slice(*x.span)], whole.text[slice(*mean.span)]
-                low, high = (whole.text[slice(*a.span)] for a in p.args[1:])
+                entry, shown = text[slice(*x.span)], whole.text[slice(*mean.span)]
+                low, high = (text[slice(*a.span)] for a in p.args[1:])
                 total = f"\\sum_{{{p.value[0]}={low}}}^{{{high}}} {entry}"
                 if low == "1":
                     rows.setdefault(mean.value.base, f"{shown} = \\frac{{1}}{{{high}}} {total} \\\\\n")

@@ -12,6 +12,7 @@ import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed
+from symgrad.lifting.curve_slopes import slopes_along
 from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.differentials import differentials_claimed
@@ -21,6 +22,7 @@ from symgrad.lifting.latex.stated_conditions import stated_conditions, without_c
 from symgrad.lifting.latex.value_chains import Chain, entries_claimed, valued, values_claimed
 from symgrad.lifting.sympy_forms import ROW_OF_HESSIAN, Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
+from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
 from symgrad.lifting.tracing.nests import Nest, gradients_by_input, open_nests, spread
 from symgrad.lifting.whole_questions import about_one_row
@@ -246,7 +248,10 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
             asked, _ = _with_unstated_shapes(formula, asked)
             chain, changes = differentials_claimed(formula, hand, asked.at or {}) or claimed
             return _pose(chain.first, chain, replace(asked, at={**(asked.at or {}), **changes}))
+        if (chain := slopes_along(formula, hand)) is not None:
+            return _pose(chain.first, chain, _with_stated_domain(formula, hand, asked))
         formula, hand, asked = _with_what_is_said(formula, hand, asked)
+        asked = _with_labels(formula, asked)
         if (chain := entries_claimed(formula, hand) or values_claimed(formula, hand)) is not None:
             asked, _ = _with_unstated_shapes(formula, asked)
             return _pose(chain.first, chain, asked)
@@ -261,11 +266,29 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
         return _posed(turned[0], replace(asked, at=turned[1]))
 
 
+def _with_labels(formula: Latex, asked: Asked) -> Asked:
+    """The question with numbers of classes for what an index is compared with: of other numbers nothing would be asked.
+
+    The first two classes are taken, one for each entry in turn.
+    """
+    at = dict(asked.at or {})
+    for name in sorted(formula.labels):
+        shape = at[name] if isinstance(at.get(name), tuple) else ()
+        if name in at and not shape:
+            continue
+        shape = shape or formula.unstated({n: np.shape(v) for n, v in at.items()}).get(name, ())
+        if any(isinstance(n, str) for n in shape):
+            raise BadInput(
+                f"{name} holds numbers of classes, which an index is compared with, and their count is not said.",
+                instead=f"Pass their values: at={{{name!r}: [1, 2, 1], ...}}.",
+            )
+        at[name] = 1 + np.indices(tuple(map(int, shape))).sum(0) % 2.0 if shape else 1.0
+    return replace(asked, at=at or asked.at)
+
+
 def _with_what_is_said(formula: Latex, hand: Latex, asked: Asked) -> tuple[Latex, Latex, Asked]:
     """The question by the rows that are differentiated, with the conditions beside them as domain and constraints."""
-    domain = asked.domain
-    for text in (formula.text, hand.text):
-        domain = both(domain, stated_conditions(text)[0])
+    asked = _with_stated_domain(formula, hand, asked)
     formula, before = without_constraints(formula)
     formula, hand = by_lists(formula, hand)
     hand, after = without_constraints(hand, formula)
@@ -273,7 +296,15 @@ def _with_what_is_said(formula: Latex, hand: Latex, asked: Asked) -> tuple[Latex
     told = ", ".join(
         (*([asked.assuming] if isinstance(asked.assuming, str) else asked.assuming or ()), *before, *after)
     )
-    return formula, hand, replace(asked, domain=domain, assuming=told if before or after else asked.assuming)
+    return formula, hand, replace(asked, assuming=told) if before or after else asked
+
+
+def _with_stated_domain(formula: Latex, hand: Latex, asked: Asked) -> Asked:
+    """The question with the comparisons that stand beside the formulas as part of the domain."""
+    domain = asked.domain
+    for text in (formula.text, hand.text):
+        domain = both(domain, stated_conditions(text)[0])
+    return replace(asked, domain=domain)
 
 
 def _posed(sides: Sides, asked: Asked) -> Problem:
@@ -284,6 +315,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
         asked, wrt=wrt, domain=both(asked.domain, sides.condition), order=1 if sides.gradient else asked.order
     )
     asked, long = _with_unstated_shapes(model, asked, numbers=_are_numbers(hand))
+    hand = _by_number(hand, model, asked)
     told = {**declared_shapes(model), **subscripted_in(asked.at), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
@@ -313,6 +345,15 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
         problem = replace(problem, labels={n: ROW_OF_HESSIAN.format(n) for n in sides.gradient})
     notes = (*sides.notes, *notes)
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
+
+
+def _by_number(hand: Any, model: Formula, asked: Asked) -> Any:
+    """A gradient for several numbers that is written as one text, ``[y, x]``, as a formula for each of them."""
+    if not isinstance(hand, str) or not hand.lstrip().startswith("[") or asked.values or asked.order == 2:
+        return hand
+    items, names = Text(hand).items, asked.names or model.names
+    numbers = all(np.ndim(v) == 0 for v in (asked.at or {}).values())
+    return items if numbers and len(items) == len(names) > 1 else hand
 
 
 def _order_of(hand: Formula, asked: Asked) -> tuple[tuple[str, ...], str, int]:

@@ -49,7 +49,8 @@ def error_lines(report: Results, repaired: str) -> Iterator[Block]:
             found += (_changed(code, r), Paragraph(reason_of(r)))
     if found:
         title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
-        if all(v.is_excused for c in report.claims.values() if isinstance(v := c.verdict, Refuted)):
+        refuted = [v for c in report.claims.values() if isinstance(v := c.verdict, Refuted)]
+        if refuted and all(v.is_excused for v in refuted):
             title = "What is right without that"
         yield Section(title, (*found, *_together(report, wrong, repaired)), "refuted")
     misnamed = _first_of_each(report, "misnamed")

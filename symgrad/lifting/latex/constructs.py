@@ -261,16 +261,18 @@ def _optional(r: Reader, _: Token) -> Node | None:
     return fenced(r) if r.token.text == "[" else None
 
 
-def _kind(r: Reader, opening: Token) -> str:
-    """Which norm it is: ``_F``."""
+def _kind(r: Reader, opening: Token) -> str | Node:
+    """Which norm it is: ``_F``; or its power, ``_p``."""
     if not r.accept("_"):
         return "2"
     if r.token.text == "\\infty":
-        r.fail("the largest entry is not read.", (opening.start, r.token.stop), "Norms are 1, 2 and F.")
+        r.fail("the largest entry is not read.", (opening.start, r.token.stop), "Norms are 1, 2, p and F.")
     (item, *_) = subscript(r)
     kind = str(item.value.base if item.head == "symbol" else item.value)
+    if (item.head == "number" and item.value > 2) or (kind in ("p", "q") and not item.args):
+        return item
     if kind not in ("1", "2", "F"):
-        r.fail(f"the norm \\|.\\|_{{{kind}}} is not read.", r.since(opening.start), "Norms are 1, 2 and F.")
+        r.fail(f"the norm \\|.\\|_{{{kind}}} is not read.", r.since(opening.start), "Norms are 1, 2, p and F.")
     return kind
 
 
@@ -284,8 +286,12 @@ def _root(span: tuple[int, int], _: Token, order: Node | None, inner: Node) -> N
     return Node("root", (inner,), span, int(order.value))
 
 
-def _norm(span: tuple[int, int], _: Token, inner: Node, kind: str) -> Node:
-    return Node("norm", (inner,), span, kind)
+def _norm(span: tuple[int, int], _: Token, inner: Node, kind: str | Node) -> Node:
+    if isinstance(kind, str):
+        return Node("norm", (inner,), span, kind)
+    size = Node("call", (inner,), span, ("abs", 0))
+    total = Node("call", (Node("hadamard_power", (size, kind), span),), span, ("total", 0))
+    return Node("pow", (total, Node("frac", (Node("number", (), span, Fraction(1)), kind), span)), span)
 
 
 def _binomial(span: tuple[int, int], _: Token, n: Node, k: Node) -> Node:
@@ -314,7 +320,7 @@ def _absolute(r: Reader) -> Node:
     if mark == "|":
         return Node("abs", (inner,), span, "sided" if opening.side else None)
     kind = _kind(r, opening)
-    return Node("norm", (inner,), r.since(opening.start), kind)
+    return _norm(r.since(opening.start), opening, inner, kind)
 
 
 # --------------------------------------------------------------------------------------------------------------- table

@@ -28,6 +28,7 @@ from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
     Reader,
+    called_names,
     differential,
     group_length,
     is_slope,
@@ -49,7 +50,7 @@ def derivative(r: Reader) -> Node | None:
         return _physics(r)
     if r.token.text in FRACTIONS:
         return _fraction(r) if is_slope(r, r.at) else None
-    return _inline(r) if differential(r, r.at) else None
+    return _inline(r) if differential(r, r.at, sure=r.on_left) else None
 
 
 def whole_name(r: Reader) -> Node | None:
@@ -129,10 +130,13 @@ def _differentiated(r: Reader, end: str = "end") -> Node:
     mark = r.at
     node = whole_name(r) if starts_name(r.token) or r.token.kind == "open" else None
     if node is not None and node.head == "symbol":
+        given: tuple[Node, ...] = ()
         if r.token.text in ("(", "["):
             with contextlib.suppress(SymgradError):
-                named_arguments(r)
+                given = named_arguments(r)
         if r.token.key == end or (end in ("end", "/") and r.token.text != "^"):
+            if any(g.args or g.value.label for g in given) and not r.functions.isdisjoint(called_names(node)):
+                return Node("apply", (node, *given), r.since(node.span[0]), 0)  # h(x^{(i)}), at another place
             return node
     if end == "/":
         r.fail(
@@ -181,7 +185,7 @@ def _order(r: Reader, power: Node | None = None) -> int:
 def _below_line(r: Reader, order: int) -> list[Node]:
     r"""``\partial x_i \partial x_j``, ``\partial x^2``; where the order is 1, a power is what is differentiated for."""
     found: list[Node] = []
-    while size := differential(r, r.at):
+    while size := differential(r, r.at, sure=True):
         r.at += size
         node = _wrt(r)
         if node.head != "symbol":
@@ -201,7 +205,7 @@ def _below_line(r: Reader, order: int) -> list[Node]:
 def _fraction(r: Reader) -> Node:
     start = r.take()
     r.at += 1
-    r.at += differential(r, r.at)
+    r.at += differential(r, r.at, sure=True)
     if (lists := _lists(r)) is not None:
         of, wrt = lists
         return Node("jacobian", (*of, *wrt), r.since(start.start), len(of))
@@ -233,7 +237,7 @@ def _lists(r: Reader) -> tuple[tuple[Node, ...], tuple[Node, ...]] | None:
             r.at += 1
             if not part:
                 r.at += 1
-                r.at += differential(r, r.at)
+                r.at += differential(r, r.at, sure=True)
         else:
             if max(map(len, found)) > 1:
                 return found[0], found[1]
@@ -268,21 +272,32 @@ def _behind(r: Reader) -> Node:
     return Node("mul", tuple(factors), (start, factors[-1].span[1]), ("",) * (len(factors) - 1))
 
 
+def _signs_below(r: Reader) -> list[Node]:
+    """``\\partial_x``, ``\\partial_x^2``, ``\\partial_{xy}``, ``\\partial_x \\partial_y``: what it is for."""
+    found: list[Node] = []
+    while r.token.text == "\\partial" and r.peek().text == "_":
+        r.at += 2
+        for item in subscript(r):
+            letters = item.head == "mul" and not any(item.value)
+            found += (item.args if letters else (item,)) * _order(r)
+    return found
+
+
 def _inline(r: Reader) -> Node | None:
     """``\\partial f/\\partial x``, ``\\partial_x f``, ``df/dx``; None where d is a factor."""
     start, mark = r.token, r.at
     partial = start.text == "\\partial"
-    r.at += differential(r, mark)
+    r.at += differential(r, mark, sure=r.on_left)
     if partial and r.token.text == "_":
-        r.at += 1
-        below = subscript(r)
-        return _slope(r, _differentiated(r), list(below), len(below), start.start)
+        r.at = mark
+        wrt = _signs_below(r)
+        return _slope(r, _differentiated(r), wrt, len(wrt), start.start)
     if not partial:
         slash = r.at + group_length(r, r.at)
         if starts_name(r.token) and r.peek().text == "_":
             slash = r.at + 2 + group_length(r, r.at + 2)
         slash = min(slash, len(r.tokens) - 1)
-        if r.token.text == "^" or r.tokens[slash].text != "/" or not differential(r, slash + 1):
+        if r.token.text == "^" or r.tokens[slash].text != "/" or not differential(r, slash + 1, sure=r.on_left):
             r.at = mark
             return None
     order = _order(r)
@@ -291,7 +306,7 @@ def _inline(r: Reader) -> Node | None:
     if r.token.text != "/":
         r.fail("this derivative is not read.", here, "Write \\frac{\\partial f}{\\partial x}.")
     r.at += 1
-    size = differential(r, r.at)
+    size = differential(r, r.at, sure=r.on_left)
     if not size:
         r.fail(_WRT, (start.start, r.token.stop))
     r.at += size

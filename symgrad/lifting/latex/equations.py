@@ -212,7 +212,7 @@ def equations(
             read = tuple(_side(reader(side, whole), bound, tuple(by.values())) for side in own)
             span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
             made = _multiplied(replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers)
-            found += _claimed(_of_values(made))
+            found += _claimed(_of_values(made, known))
     return tuple(x for e in found for x in _claimed_of_new(e, found, known))
 
 
@@ -235,9 +235,14 @@ def _claimed_of_new(e: Equation, found: Sequence[Equation], known: frozenset[str
     return _claimed(replace(e, left=named, sides=e.sides[1:]))[:1]
 
 
-def _of_values(e: Equation) -> Equation:
-    """A derivative of integrals as a value like the others: only SymPy tells it."""
-    if e.formula is None or e.left is None or not any(p.head == "integral" for p in parts(e.formula)):
+def _of_values(e: Equation, known: frozenset[str] | None) -> Equation:
+    """A derivative of integrals as a value like the others, which only SymPy tells; and one of a derivative along the
+    time, ``\\frac{d}{dt}\\frac{\\partial L}{\\partial\\dot x}``."""
+    if e.formula is None or e.left is None:
+        return e
+    inside = {p.head for p in parts(e.formula)}
+    along = known is not None and "derivative" in inside and not any(spelled(w) in known for w in e.left.args[1:])
+    if "integral" not in inside and not along:
         return e
     slope = replace(e.left, args=(e.formula, *e.left.args[1:]))
     return replace(e, left=None, formula=None, sides=(slope, *e.sides))
@@ -391,6 +396,8 @@ def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]], values: bool
         try:
             node = expression(r)
         except SymgradError as other:
+            if isinstance(other, Undecided):  # the model may have the function: f'(2) is a value then
+                raise Undecided(error.what, where=error.where, instead=error.instead) from None
             raise (other if r.tokens[0].text == "\\int" else error) from None
         if r.token.kind == "end" and node.head != "symbol":
             return Equation(None, (), (), node.span)

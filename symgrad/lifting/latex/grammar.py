@@ -10,8 +10,18 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 
+from symgrad.lifting.latex.script_tokens import (
+    MARKS,
+    is_bar,
+    is_matrix,
+    is_signal,
+    is_transpose,
+    letters_alone,
+    tokens_of_script,
+)
 from symgrad.lifting.latex.token_reader import (
     PRIME,
+    STAR,
     Name,
     Node,
     Reader,
@@ -105,6 +115,7 @@ def _denominator(r: Reader, first: Node) -> Node | None:
         raise TwoReadings(
             "after a slash it is not clear what the denominator is.",
             of=written,
+            said=None,
             where=place(r.text, span),
             instead="Write \\frac{a}{b c}, a/(b c) or \\frac{a}{b} c.",
         )
@@ -303,6 +314,12 @@ def fenced(r: Reader, *, commas: bool = False) -> Node:
     return replace(items[0], span=span)
 
 
+def fenced_items(r: Reader) -> tuple[Node, ...]:
+    """What stands in brackets as indices: ``x[n-k]``."""
+    inner = fenced(r, commas=True)
+    return inner.args if inner.head == "several" else (inner,)
+
+
 def closes(r: Reader, token: Token) -> bool:
     """Whether a bar closes what is open here."""
     if token.side:
@@ -318,7 +335,7 @@ def subscript(r: Reader) -> tuple[Node, ...]:
     token = r.token
     if token.kind != "open":
         return (_item(r) or argument(r, "_"),)
-    if (letters := _letters_below(r)) is not None:
+    if (letters := letters_alone(r)) is not None:
         return (letters,)
     r.at += 1
     items: list[Node] = []
@@ -344,26 +361,6 @@ def _item(r: Reader, *, inside: bool = False) -> Node | None:
     return None
 
 
-def _letters_below(r: Reader) -> Node | None:
-    """``_{hy}``, ``_{max}``, ``_{\\max}``: letters alone, which are no function there."""
-    k, found = r.at + 1, []
-    while r.tokens[k].kind in ("letter", "number"):
-        found.append(r.tokens[k])
-        k += 1
-    macro = not found and r.tokens[k].kind == "macro" and function(r.tokens[k].text[1:], macro=True) is not None
-    if macro:
-        found.append(r.tokens[k])
-        k += 1
-    if r.tokens[k].kind != "close" or not found or found[0].kind == "number" or (len(found) == 1 and not macro):
-        return None
-    r.at = k + 1
-    span = found[0].start, found[-1].stop
-    if macro or any(t.kind == "number" for t in found):
-        return Node("word", (), span, "".join(t.text for t in found).removeprefix("\\"))
-    items = tuple(Node("symbol", (), t.span, Name(t.text, "", t.text)) for t in found)
-    return Node("mul", items, span, ("",) * (len(items) - 1))
-
-
 def subscripted(r: Reader, node: Node) -> Node:
     """A name with its primes and its subscript."""
     while node.head == "symbol":
@@ -372,6 +369,8 @@ def subscripted(r: Reader, node: Node) -> Node:
                 r.fail("two subscripts stand on one name.", (node.span[0], r.token.stop), "Write x_{i,j}.")
             r.at += 1
             node = Node("symbol", subscript(r), r.since(node.span[0]), node.value)
+        elif is_signal(r, node):
+            node = Node("symbol", fenced_items(r), r.since(node.span[0]), node.value)
         elif r.is_sign(PRIME) and not (r.readings.get(PRIME) and not r.on_left and not _is_called(r, node)):
             r.at += 1
             node = primed(r, node)
@@ -389,27 +388,14 @@ def primed(r: Reader, node: Node) -> Node:
     return Node("symbol", node.args, r.since(node.span[0]), name)
 
 
-def script_tokens(r: Reader) -> list[Token]:
-    """The tokens of a script, which is not read yet, without its braces."""
-    if r.token.kind != "open":
-        if r.token.text in ("\\mathsf", "\\mathrm") and r.peek().text in ("T", "{"):
-            return r.tokens[r.at : r.at + (4 if r.peek().text == "{" else 2)]
-        return [r.token]
-    depth, k = 0, r.at
-    while True:
-        depth += {"open": 1, "close": -1}.get(r.tokens[k].kind, 0)
-        if r.tokens[k].kind == "end":
-            r.fail("this brace is never closed.", r.token.span)
-        if depth == 0:
-            return r.tokens[r.at + 1 : k]
-        k += 1
-
-
 def raised(r: Reader, node: Node) -> Node:
     """What stands after a factor: powers, transposes, labels, factorials, indices on a parenthesis."""
     powers = 0
-    while r.is_sign("^", "_", "!", "'"):
+    while r.is_sign("^", "_", "!", "'") or is_bar(r):
         token = r.token
+        if token.text == "|":
+            node = _at_a_place(r, node)
+            continue
         visible(r, node, _GROUPS)
         if token.text == "'":
             if powers and node.head == "pow" and node.args[0].head == "symbol":
@@ -428,6 +414,22 @@ def raised(r: Reader, node: Node) -> Node:
                 instead = "Write {x^a}^b as x^{ab} or (x^a)^b."
                 r.fail("two exponents stand on one factor.", r.since(node.span[0]), instead)
     return node
+
+
+def _at_a_place(r: Reader, node: Node) -> Node:
+    """``\\left.\\frac{df}{dx}\\right|_{x=2}``: what it is where names have these values."""
+    opening = r.at + 2
+    r.at += 3
+    names: list[Node] = []
+    values: list[Node] = []
+    while not names or r.accept(","):
+        name = read_alone(r, "|_") if starts_name(r.token) else missing(r)
+        names.append(subscripted(r, name))
+        if not r.accept("="):
+            unexpected(r)
+        values.append(expression(r))
+    _close_brace(r, r.tokens[opening])
+    return Node("at", (node, *names, *values), r.since(node.span[0]))
 
 
 def _primed_group(r: Reader, node: Node) -> Node:
@@ -500,19 +502,19 @@ def _entry(r: Reader, node: Node) -> Node:
 
 def superscript(r: Reader, node: Node) -> Node:
     """What stands above a factor, after the sign ``^``."""
-    inside, braces = script_tokens(r), r.token.kind == "open"
+    inside, braces = tokens_of_script(r), r.token.kind == "open"
     texts = [t.text for t in inside]
     span = (node.span[0], inside[-1].stop + braces if inside else r.token.stop)
     end = r.at + len(inside) + 2 * braces
     closing = {"(": ")", "[": "]"}.get(texts[0] if texts else "")
     if node.head == "symbol" and closing in texts[2:] and not node.value.label:
         rest = inside[texts.index(closing) + 1 :]
-        if not rest or _is_transpose(rest):
+        if not rest or is_transpose(rest):
             return _labelled(r, node, span, end, bool(rest))
-    if _is_transpose(inside):
+    if is_transpose(inside):
         r.at = end
         return Node("transpose", (node,), span, "T" if texts == ["T"] else "top")
-    if texts[:1] == ["-"] and _is_transpose(inside[1:]):
+    if texts[:1] == ["-"] and is_transpose(inside[1:]):
         r.at = end
         minus = Node("number", (), inside[0].span, Fraction(-1))
         return Node("transpose", (Node("pow", (node, minus), span),), span, "top")
@@ -530,22 +532,26 @@ def superscript(r: Reader, node: Node) -> Node:
             missing(r)
         r.at += 1
         return Node("hadamard_power", (node, power), span)
-    if texts and texts != ["H"] and set(texts) <= _MARKS:
+    if texts in (["*"], ["\\ast"]) and r.readings.get(STAR) and is_matrix(node):
+        r.at = end
+        return Node("transpose", (node,), span, "T")
+    if texts in (["*"], ["\\ast"], ["\\star"]) and node.head == "symbol" and not is_matrix(node):  # an optimum
+        r.at = end
+        name = replace(node.value, base=f"{node.value.base}_star", shown=r.written(span))
+        return subscripted(r, replace(node, span=span, value=name))
+    if texts and texts != ["H"] and set(texts) <= MARKS:
+        if texts in (["*"], ["\\ast"]) and is_matrix(node):
+            raise TwoReadings(
+                f"the exponent {texts[0]} has many meanings.",
+                of=STAR,
+                said="A star was read as a transpose, for which ^\\top leaves no doubt.",
+                where=place(r.text, span),
+                instead="For a transpose write ^\\top, for a name \\mathrm{x\\_star}, for an inverse ^{-1}.",
+            )
         instead = "For a transpose write ^\\top, for a name \\mathrm{x\\_star}, for an inverse ^{-1}."
         r.fail(f"the exponent {' '.join(texts)} has many meanings.", span, instead)
     power = argument(r, "^")
     return Node("pow", (node, power), r.since(node.span[0]))
-
-
-_MARKS = frozenset("* \\ast \\star \\dagger \\dag + H \\mathsf \\mathrm { }".split())
-
-
-def _is_transpose(tokens: list[Token]) -> bool:
-    """Whether these tokens, as an exponent, mean a transpose."""
-    words = [t.text for t in tokens]
-    if words in (["T"], ["\\top"], ["\\intercal"], ["\\mathsf", "T"], ["\\mathrm", "T"]):
-        return True
-    return words[1:] == ["{", "T", "}"] and words[0] in ("\\mathsf", "\\mathrm", "\\text", "\\mathtt")
 
 
 def _labelled(r: Reader, node: Node, span: tuple[int, int], end: int, transposed: bool) -> Node:

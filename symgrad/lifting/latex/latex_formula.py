@@ -246,6 +246,20 @@ class Latex:
         return tuple(sorted(self.rename.get(n, n) for n in self.document.names))
 
     @property
+    def labels(self) -> frozenset[str]:
+        r"""The inputs that are numbers of classes: an indicator compares them with an index.
+
+        >>> sorted(Latex(r"L = -\sum_{k=1}^K \mathbb{1}[k=y] z_k").labels)
+        ['y']
+        """
+        found = set[str]()
+        for node in (p for line in self.document.lines for side in line.sides for p in parts(side)):
+            if node.head == "compare" and node.value == "==" and any(x.head == "index" for x in node.args):
+                bases = (x.args[0] if x.head == "entry" else x for x in node.args)
+                found |= {str(x.value) for x in bases if x.head == "name"}
+        return frozenset(self.rename.get(n, n) for n in found & set(self.document.names))
+
+    @property
     def required(self) -> tuple[str, ...]:
         return self.names
 

@@ -11,12 +11,12 @@ from symgrad.lifting.latex.grammar import (
     factor,
     fenced,
     plain_name,
-    script_tokens,
     starts_factor,
     subscript,
     subscripted,
 )
 from symgrad.lifting.latex.indicators import indicator
+from symgrad.lifting.latex.script_tokens import tokens_of_script
 from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
@@ -98,7 +98,7 @@ def call(r: Reader, name: str, count: int, start: int | None = None) -> Node:
                 r.fail(f"a subscript on {shown} is not read.", (start, r.token.stop))
             base = argument(r, "_")
         elif sign.text == "^" and power is None:
-            texts = script_tokens(r)
+            texts = tokens_of_script(r)
             if name in _HAVE_INVERSES and [t.text for t in texts] == ["-", "1"] and not primes:
                 argument(r, "^")
                 name = str(function(f"arc{name}"))
@@ -226,6 +226,7 @@ def _refuse_more(r: Reader, shown: str, start: int, inner: Node) -> None:
 
 # --------------------------------------------------------------------------------------------------------------- names
 
+_OF_ONE_LETTER = frozenset("bold sans blackboard fraktur".split())
 _REMARKS = frozenset("if where for and or otherwise else".split())
 
 
@@ -280,6 +281,7 @@ def _accented(r: Reader, word: str) -> Node:
 
 def _styled(r: Reader, word: str) -> Node:
     """``\\mathbf{x}``, ``\\mathrm{loss}``, ``\\operatorname{softmax}``."""
+    _write_letters_apart(r, FONTS.get(word, ""))
     start, style = r.take(), FONTS.get(word, "")
     if word == "operatorname":
         r.accept("*")
@@ -307,8 +309,30 @@ def _styled(r: Reader, word: str) -> Node:
     return _styled_word(r, word, inside, r.since(start.start), style)
 
 
+def _write_letters_apart(r: Reader, style: str) -> None:
+    """``\\mathbf{AXB}`` as ``\\mathbf{A}\\mathbf{X}\\mathbf{B}``, where that is meant: scripts stand on the last."""
+    count = 1 + group_length(r, r.at + 1) if r.peek().kind == "open" else 0
+    inside = r.tokens[r.at + 2 : r.at + count - 1]
+    if style not in _OF_ONE_LETTER or len(inside) < 2 or any(t.kind != "letter" for t in inside):
+        return
+    font, word, span = r.token, "".join(t.text for t in inside), (r.token.start, r.tokens[r.at + count - 1].stop)
+    written = r.written(span)
+    if r.knows(word) or word in r.functions or word in r.words or r.on_left:
+        return
+    if not (r.readings.get(written) or (r.known is not None and r.known.issuperset(t.text for t in inside))):
+        raise TwoReadings(
+            f"{font.text} of {len(inside)} letters is their product to some and one name to others.",
+            of=written,
+            said=f"{written} was read as the product of its letters; \\mathrm{{{word}}} is one name.",
+            where=place(r.text, span),
+            instead=f"Write \\mathrm{{{word}}} for one name, or {font.text} for each letter.",
+        )
+    braces = r.tokens[r.at + 1], r.tokens[r.at + count - 1]
+    r.tokens[r.at : r.at + count] = [t for x in inside for t in (font, braces[0], x, braces[1])]
+
+
 def _styled_word(r: Reader, font: str, letters: str, span: tuple[int, int], style: str) -> Node:
-    if len(letters) > 1 and style in ("bold", "sans", "blackboard", "fraktur"):
+    if len(letters) > 1 and style in _OF_ONE_LETTER:
         r.fail(
             f"\\{font} of {len(letters)} letters is their product to some and one name to others.",
             span,

@@ -7,7 +7,16 @@ from dataclasses import replace
 from fractions import Fraction
 
 from symgrad.lifting.latex.equations import Definition, Equation, indices_of
-from symgrad.lifting.latex.token_reader import Node, letters_below, letters_in, parts, power_name, settled, spelled
+from symgrad.lifting.latex.token_reader import (
+    Name,
+    Node,
+    letters_below,
+    letters_in,
+    parts,
+    power_name,
+    settled,
+    spelled,
+)
 
 
 def names_in_limits(side: Node) -> Iterator[str]:
@@ -26,14 +35,37 @@ def names_in_limits(side: Node) -> Iterator[str]:
             stack.extend((a, bound) for a in node.args)
 
 
-def names_bare(side: Node) -> Iterator[str]:
-    """Names that are not called."""
+def symbols_bare(side: Node) -> Iterator[Node]:
+    """Symbols that are not called."""
     stack = [side]
     while stack:
         node = stack.pop()
         if node.head == "symbol":
-            yield spelled(node) or node.value.base
+            yield node
         stack.extend(node.args[node.head == "apply" :])
+
+
+def names_bare(side: Node) -> Iterator[str]:
+    """Names that are not called."""
+    return (spelled(node) or node.value.base for node in symbols_bare(side))
+
+
+def speeds(known: Set[str] | None, time: Node) -> dict[str, str]:
+    """What moves along a time that is no input, ``\\frac{d}{dt}`` beside ``\\dot x``, and the names of its speeds."""
+    inputs = known or frozenset()
+    if spelled(time) in inputs:
+        return {}
+    moving = {n.removesuffix("_dot"): n for n in sorted(inputs) if n.endswith("_dot")}
+    return moving | {n: f"{n.removesuffix('_dot')}_ddot" for n in moving.values()}
+
+
+def subscripted_slope(node: Node, functions: Mapping[str, Definition]) -> Node | None:
+    """``f_x`` of a function f(x, y) that a row defines, as the derivative that it is."""
+    f, below = functions.get(node.value.base), indices_of(node)
+    if f is None or not below or not set(below) <= set(f.arguments):
+        return None
+    wrt = (Node("symbol", (), node.span, Name(x, "", x)) for x in below)
+    return Node("derivative", (replace(node, args=()), *wrt), node.span, len(below))
 
 
 def names_unbound(side: Node, left: Node | None) -> Iterator[str]:
@@ -75,21 +107,26 @@ def with_another_letter(fold: Node, taken: Iterable[str]) -> Node:
     return replace(fold, args=(renamed(body), *ends), value=(fresh, span))
 
 
-def in_order(found: Sequence[Equation]) -> Sequence[Equation]:
+def in_order(found: Sequence[Equation], taken: Set[str] | None) -> Sequence[Equation]:
     """The rows in the order in which they need each other: ``E = (y - t)^2, y = \\tanh(z)`` says y last.
 
-    As they stand where they are in order, or need each other in a circle, or leave open which row is the last.
+    As they stand where they are in order, or need each other in a circle, or leave open which row is the last.  Beside
+    claims, where it is known what names are ``taken`` by the model, rows that say what others are go before the claims
+    that use these.
     """
     rows = [e for e in found if e.left is not None and e.left.head == "symbol"]
-    if len(rows) < len(found):
+    beside_claims = len(rows) < len(found)
+    if beside_claims and taken is None:
         return found
-    said = {names_of(e.left): k for k, e in enumerate(found) if e.left is not None}
+    said = {names_of(e.left): k for k, e in enumerate(found) if e.left is not None and e.left.head == "symbol"}
     needs = [
         {said[n] for side in e.sides for p in parts(side) if p.head == "symbol" for n in [names_of(p)] if n in said}
         - {said[n] for a in e.arguments for n in [names_of(a)] if n in said}
         for e in found
     ]
-    if len(said) < len(found) or all(k > n for k, names in enumerate(needs) for n in names):
+    if len(said) < len(rows) or all(k > n for k, names in enumerate(needs) for n in names):
+        return found
+    if beside_claims and taken is not None and not taken.isdisjoint(said):
         return found
     done: list[int] = []
     while len(done) < len(found):
@@ -98,7 +135,8 @@ def in_order(found: Sequence[Equation]) -> Sequence[Equation]:
             return found
         done += ready[:1]
     used = set[int]().union(*needs)
-    return [found[k] for k in done] if len([k for k in done if k not in used]) == 1 else found
+    last = [k for k in done if k not in used]
+    return [found[k] for k in done] if beside_claims or len(last) == 1 else found
 
 
 def names_of(symbol: Node) -> str:
@@ -154,11 +192,12 @@ def constant_factors(node: Node, index: str) -> Iterator[Node]:
 
 
 def possible_transposes(node: Node, arguments: Set[str]) -> Iterator[Node]:
-    """The factors with a prime before one of the same name, ``y'y``, or of an argument's name: ``f(x) = x'y``."""
+    """The factors with a mark before one of the same name, ``y'y``, or of an argument's name: ``f(x) = x'y``."""
     for k, factor in enumerate(node.args[:-1]):
-        if factor.head == "symbol" and factor.value.base.endswith("_prime") and not node.value[k]:
+        base, _, mark = factor.value.base.rpartition("_") if factor.head == "symbol" else ("", "", "")
+        if mark in ("prime", "star") and not node.value[k]:
             after = {p.value.base for x in node.args[k + 1 :] for p in parts(x) if p.head == "symbol"}
-            if factor.value.base.removesuffix("_prime") in after | arguments:
+            if base in after | arguments:
                 yield factor
 
 

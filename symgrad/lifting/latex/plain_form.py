@@ -114,6 +114,13 @@ def _written(node: Node) -> tuple[str, int]:
         case "integral" | "between":
             body, low, high = map(plain, args)
             return f"{node.head}({node.value}={low}..{high}, {body})", _ATOM
+        case "along":
+            return f"(d/dt)({plain(args[0])})", _ATOM
+        case "at":
+            body, *rest = map(plain, args)
+            half = len(rest) // 2
+            where = ", ".join(f"{n}={v}" for n, v in zip(rest[:half], rest[half:], strict=True))
+            return f"({body})|{where}", _ATOM
         case "jacobian":
             of, wrt = (", ".join(map(plain, x)) for x in (args[: node.value], args[node.value :]))
             return f"d({of})/d({wrt})", _ATOM

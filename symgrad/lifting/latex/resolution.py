@@ -23,6 +23,9 @@ from symgrad.lifting.latex.names_in_rows import (
     names_unbound,
     possible_transposes,
     said_power,
+    speeds,
+    subscripted_slope,
+    symbols_bare,
     unindexed,
     with_another_letter,
 )
@@ -40,6 +43,7 @@ from symgrad.lifting.latex.token_reader import (
     spelled,
 )
 
+_UNBOUND = "is no index here: no sum binds it, and the left side does not have it."
 _FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
 
 
@@ -63,9 +67,9 @@ class _Resolver:
         shapes: Mapping[str, Sequence[Any]],
         beside: Document | None,
     ) -> None:
-        found = in_order(found)
-        self.text, self.found, self.known, self.beside = text, found, known, beside
-        self.shapes = shapes
+        self.lets = {d.name for d in beside.definitions if d.name is not None} if beside is not None else set[str]()
+        found = in_order(found, None if known is None else known | self.lets)
+        self.text, self.found, self.known, self.beside, self.shapes = text, found, known, beside, shapes
         self.names: dict[str, tuple[int, int]] = {}
         self.styles: dict[str, dict[str, tuple[tuple[int, int], bool]]] = {}
         self.bold: dict[str, bool] = {}  # names in bold, and whether it is an entry that is
@@ -76,9 +80,6 @@ class _Resolver:
             self.sizes |= beside.sizes
             self.tensors |= beside.tensors
         self.ways: dict[str, tuple[str, bool]] = {}
-        self.lets: set[str] = set()
-        if beside is not None:
-            self.lets = {d.name for d in beside.definitions if d.name is not None}
         self.slopes: set[str] = set()
         self.open: list[Node] = []
         self.binders = {p.value[0] for e in found for s in e.bodies for p in parts(s) if p.head in ("sum", "prod")}
@@ -199,10 +200,9 @@ class _Resolver:
         """Refuse one letter in two fonts, unless one is a tensor and the other its entries."""
         for base, fonts in self.styles.items():
             entries = {entry for _, entry in fonts.values()}
-            if len(fonts) < 2 or (len(fonts) == 2 and entries == {True, False}):
-                continue
-            span = list(fonts.values())[-1][0]
-            self.fail(f"{base} stands in two fonts: one name or two is not clear.", span, "Rename one of them.")
+            if len(fonts) > 1 and not (len(fonts) == 2 and entries == {True, False}):
+                what = f"{base} stands in two fonts: one name or two is not clear."
+                self.fail(what, list(fonts.values())[-1][0], "Rename one of them.")
 
     # -------------------------------------------------------------------------------- left sides
     def left(self, e: Equation) -> tuple[str | None, tuple[str, ...], Any]:
@@ -357,10 +357,10 @@ class _Resolver:
         """Refuse ``y'y``, which is a sum of squares to most, unless y' is said to be a name."""
         for factor in possible_transposes(node, self.arguments):
             if not self.is_taken(self.name_of(factor), frozenset()):
-                shown = factor.value.shown[:-1]
-                what = f"{shown}' is the transpose of {shown} to some, and another name to others."
+                shown = (marked := factor.value.shown).partition("^")[0].removesuffix("'")
+                what = f"{marked} is the transpose of {shown} to some, and another name to others."
                 instead = f"Write {shown}^\\top for the transpose, or give the name another mark: \\tilde{{{shown}}}."
-                self.fail(what, factor.span, instead, TwoReadings)
+                self.fail(what, factor.span, instead, TwoReadings if marked[-1] == "'" else BadFormula)
 
     def logarithm(self, of: Node) -> str | None:
         """The name of ``\\ln L`` where a row says what it is."""
@@ -378,6 +378,8 @@ class _Resolver:
     def slope(self, node: Node, scope: frozenset[str]) -> Node:
         """A derivative that a row says; or, of a formula and of a name that the model defines, its exact value."""
         of, *wrt = node.args
+        if len(wrt) == 1 and self.name_of(wrt[0]) not in self.lets and (moving := speeds(self.known, wrt[0])):
+            return Node("along", (self.walk(of, scope),), node.span, moving)
         if of.head != "symbol":
             self.refuse_held(node, scope)
             return Node("partial", (self.walk(of, scope), *(self.symbol(w, scope) for w in wrt)), node.span)
@@ -394,7 +396,7 @@ class _Resolver:
     def refuse_held(self, node: Node, scope: frozenset[str]) -> None:
         """Refuse ``\\frac{\\partial}{\\partial x}(x y)`` where a row says what y is: y may be held, or move with x."""
         of, *wrt = node.args
-        inside = {unindexed(p, scope, self.lets) for p in parts(of) if p.head == "symbol"}
+        inside = {unindexed(p, scope, self.lets) for p in symbols_bare(of)}
         moving = sorted(inside & self.lets)
         if (
             moving
@@ -440,7 +442,7 @@ class _Resolver:
             for g, a in zip(given, f.arguments, strict=True)
         )
         said = own and f"d{name}" + f"/d{f.arguments[0]}" * primes in self.slopes
-        if primes and (said or name == self.differentiated):
+        if primes and own and (said or name == self.differentiated):
             return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes), scope)
         if own and not primes:
             return self.symbol(symbol, scope)
@@ -524,7 +526,7 @@ class _Resolver:
         cased = self.cased(name) if entry else name
         if "bold" in node.value.style:
             self.bold[cased] = entry and self.bold.get(cased, True)
-        taken = cased in self.lets or cased in self.bound
+        taken = cased in self.lets or cased in self.bound or cased.replace("_ddot", "_dot") in (self.known or ())
         if self.known is not None and cased not in self.known and not taken:
             listed = ", ".join(sorted(self.known)) or "no inputs"
             near = close_names(cased, self.known)
@@ -549,6 +551,8 @@ class _Resolver:
             return self.named(full, node, entry=False)
         if full is not None and not bound and (full in known or full in self.shapes):
             return self.named(full, node, entry=False)
+        if not bound and (slope := subscripted_slope(node, self.functions)) is not None:
+            return self.slope(slope, scope)
         if base == "I" and not bound and len(letters) == 1 and letters <= self.sizes and base not in self.tensors:
             return Node("identity", (), node.span)
         if bound:
@@ -563,9 +567,7 @@ class _Resolver:
             return Node("entry", (self.named(base, node, entry=True), *items), node.span)
         if full is None or len(node.args) > 1 or (is_tensor and not numbers):
             unbound = ", ".join(sorted(letters - self.sizes)) or "it"
-            self.fail(
-                f"{unbound} is no index here: no sum binds it, and the left side does not have it.", node.span, _FREE
-            )
+            self.fail(f"{unbound} {_UNBOUND}", node.span, _FREE)
         if (ended := letters & self.binders) and full not in known:
             self.fail(
                 f"the sum over {', '.join(sorted(ended))} has ended before this: it goes to the next plus or minus.",
@@ -592,8 +594,4 @@ class _Resolver:
                 return Node("size", (), item.span, self.name_of(item))
             case "add" | "neg" | "mul" if not any(item.value or ()):
                 return Node(item.head, tuple(self.index(x, scope, whole) for x in item.args), item.span, item.value)
-        self.fail(
-            f"{self.text[slice(*item.span)]} is no index here: no sum binds it, and the left side does not have it.",
-            whole.span,
-            _FREE,
-        )
+        self.fail(f"{self.text[slice(*item.span)]} {_UNBOUND}", whole.span, _FREE)

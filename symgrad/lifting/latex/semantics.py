@@ -18,7 +18,9 @@ from symgrad.lifting.latex.tensor_values import (
     Algebra,
     Trouble,
     Value,
+    along,
     at_entry,
+    at_values,
     call,
     entries_of,
     moment,
@@ -197,10 +199,8 @@ class Meaning:
                 return a.scalar(sp.Rational(node.value.numerator, node.value.denominator))
             case "decimal":
                 return a.scalar(self.decimals.setdefault(node.value, sp.Dummy(node.value, positive=True)))
-            case "constant":
-                return a.scalar(sp.pi)
-            case "e":
-                return a.scalar(sp.E)
+            case "constant" | "e" | "infinity":
+                return a.scalar({"e": sp.E, "infinity": sp.oo}.get(node.head, sp.pi))
             case "name" | "slope":
                 return self.name(node)
             case "index":
@@ -247,6 +247,10 @@ class Meaning:
                 return self.applied(node, scope)
             case "partial":
                 return self.partial(node, scope)
+            case "along":
+                return a.scalar(along(self.number(args[0], scope), node.value))
+            case "at":
+                return a.scalar(at_values(*(self.number(x, scope) for x in args)))
             case "sum" | "prod":
                 return self.folded(node, scope)
             case "integral" | "between":
@@ -258,17 +262,13 @@ class Meaning:
             case "moment":
                 random = [x for part in args for x in random_names(part)]
                 return a.scalar(moment(node.value, [self.number(x, scope) for x in args], random))
-            case "infinity":
-                return a.scalar(sp.oo)
             case "matrix":
                 return self.literal(node, scope)
             case "jacobian":
                 return self.jacobian(node, scope)
             case "indicator" | "cases":
                 return self.chosen(node, scope)
-            case "slice" | "compare" | "and" | "or":
-                self.fail("this has no place here.", node)
-        raise AssertionError(node.head)
+        self.fail("this has no place here.", node)
 
     def number(self, node: Node, scope: Scope) -> Any:
         """The value of a part that is a number."""

@@ -8,7 +8,7 @@ What linear algebra leaves open (a vector squared, a number added to a matrix) i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,6 +80,19 @@ def too_many_indices(name: str, count: int, shape: tuple[int, ...]) -> tuple[str
 
 def entries_of(base: Any) -> Callable[..., Any]:
     return lambda *i: base[i]
+
+
+def along(body: Any, speeds: Mapping[str, str]) -> Any:
+    """The derivative of a number along the time, where these names move with these speeds."""
+    return sp.Add(*(body.diff(sp.Symbol(n)) * sp.Symbol(speed) for n, speed in speeds.items()))
+
+
+def at_values(body: Any, *named: Any) -> Any:
+    """A number where some names have these values: first the names, and then as many values."""
+    names, values = named[: len(named) // 2], named[len(named) // 2 :]
+    if not all(isinstance(n, sp.Symbol) for n in names):
+        raise Trouble("a value is given to names alone.")
+    return body.subs(dict(zip(names, values, strict=True)), simultaneous=True)
 
 
 def at_entry(value: Value) -> Callable[[Any], Any]:

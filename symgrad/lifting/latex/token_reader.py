@@ -22,18 +22,27 @@ class Undecided(UnknownOperation):
 
 
 PRIME = "'"
+STAR = "*"
 
 
 class TwoReadings(BadFormula):
     """What is one thing to some and another to others: `symgrad.lifting.latex.two_readings` asks in both.
 
     ``of`` is what a reader's ``readings`` calls it by: the factors after a slash, of which all may be the denominator
-    or the first alone; or `PRIME`, which may be a transpose.
+    or the first alone; or what one reading is tried of, and ``said`` tells which that was: `PRIME`, a transpose.
     """
 
-    def __init__(self, what: str, *, of: str = PRIME, where: str | None = None, instead: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        of: str = PRIME,
+        said: str | None = "A prime was read as a transpose, for which ^\\top leaves no doubt.",
+        where: str | None = None,
+        instead: str | None = None,
+    ) -> None:
         super().__init__(what, where=where, instead=instead)
-        self.of = of
+        self.of, self.said = of, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,14 +270,15 @@ def group_length(r: Reader, k: int) -> int:
     return end - k
 
 
-def differential(r: Reader, k: int) -> int:
-    """How many tokens at ``k`` are the sign of a differential, 0 for none."""
+def differential(r: Reader, k: int, *, sure: bool = False) -> int:
+    """How many tokens at ``k`` are the sign of a differential, 0 for none; of a d that is an input only where it is
+    ``sure``."""
     here, *after = (r.tokens[min(k + j, len(r.tokens) - 1)] for j in range(4))
     if here.text == "\\partial":
         return 1
     if here.text in ("\\mathrm", "\\operatorname"):
         return 4 if [t.text for t in after] == ["{", "d", "}"] else 2 if after[0].text == "d" else 0
-    if here.text != "d" or here.kind != "letter" or r.knows("d"):
+    if here.text != "d" or here.kind != "letter" or (r.knows("d") and not sure):
         return 0
     named = starts_name(after[0]) or (after[0].kind == "open" and starts_name(after[1]))
     called = after[0].kind == "macro" and function(after[0].text[1:], macro=True) is not None
@@ -283,7 +293,9 @@ def is_slope(r: Reader, k: int) -> bool:
     below = k + 1 + group_length(r, k + 1)
     if any(r.tokens[j].text == "/" and differential(r, j + 1) for j in range(k + 2, below)):
         return False  # a quotient of two that are written inline
-    return differential(r, k + 2) > 0 and r.tokens[below].kind == "open" and differential(r, below + 1) > 0
+    if r.tokens[below].kind != "open":
+        return False  # d above and below the line would cancel, so that it is no factor there
+    return differential(r, k + 2, sure=True) > 0 and differential(r, below + 1, sure=True) > 0
 
 
 _MOMENTS = {"E": "E", "V": "Var", "Var": "Var", "var": "Var", "Cov": "Cov", "cov": "Cov"}

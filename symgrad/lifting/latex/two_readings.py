@@ -2,8 +2,8 @@
 
 Of a slash: where the answers are the same, or where the reading is right that takes all of the factors as the
 denominator, as printers of formulas do, that is the answer, and the reading stands in it.  Else the answer is a
-question, which says what each reading comes to.  A prime is a transpose where nothing else can be read, and where what
-it stands on is a vector or a matrix.
+question, which says what each reading comes to.  Where nothing else can be read, a prime or a star is a transpose and
+``\\mathbf{AB}`` a product, if what they stand on are arrays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from symgrad.errors import SymgradError, WrongShape
 from symgrad.lifting.latex.latex_formula import Latex
-from symgrad.lifting.latex.token_reader import PRIME, TwoReadings
+from symgrad.lifting.latex.token_reader import TwoReadings
 
 _MOST = 3  # things with two readings in one question
 
@@ -31,7 +31,7 @@ class Answer(Protocol):
 
 
 A = TypeVar("A", bound=Answer)
-_Choices = Mapping[str, bool]
+_Choices = Mapping[str, bool | str]  # of what only one reading is tried, what is told of that
 
 
 def in_both_readings(ask: Callable[[Any, Any], A], formula: Any, hand: Any, *, shaped: bool = False) -> A:
@@ -49,20 +49,18 @@ def in_both_readings(ask: Callable[[Any, Any], A], formula: Any, hand: Any, *, s
     if not answers:
         raise first
     chosen, whole = answers[0]
-    if PRIME in chosen and not (whole.ok or shaped):
+    told = [said for said in chosen.values() if isinstance(said, str)]
+    if told and not (whole.ok or shaped):
         raise first
     others = {a.verdict for _, a in answers[1:]}
     is_clear = all(chosen.values()) and (whole.ok or {whole.verdict, *others} == {"refuted"})
     if others and not is_clear:
         raise _asked_back(first, answers)
-    notes = []
-    if PRIME in chosen:
-        notes.append("A prime was read as a transpose, for which ^\\top leaves no doubt.")
     if below := _said(chosen):
-        told = f"After a slash {below} was read as the denominator"
-        told += f"; with a first factor alone there, {_outcome(others)}" if others else ""
-        notes.append(f"{told}. \\frac{{a}}{{b c}} or \\frac{{a}}{{b}} c says which.")
-    return replace(whole, notes=(*notes, *whole.notes))  # type: ignore[type-var]
+        slashes = f"After a slash {below} was read as the denominator"
+        slashes += f"; with a first factor alone there, {_outcome(others)}" if others else ""
+        told.append(f"{slashes}. \\frac{{a}}{{b c}} or \\frac{{a}}{{b}} c says which.")
+    return replace(whole, notes=(*told, *whole.notes))  # type: ignore[type-var]
 
 
 def _answers(
@@ -71,8 +69,7 @@ def _answers(
     """The answer in each reading in which the shapes fit."""
     if len(chosen) == _MOST:
         raise error
-    is_prime = error.of == PRIME
-    for is_so in (True,) if is_prime else (True, False):
+    for is_so in (True, False) if error.said is None else (error.said,):
         new = {**chosen, error.of: is_so}
         try:
             yield new, ask(settled(formula, new), settled(hand, new))
@@ -81,7 +78,7 @@ def _answers(
         except WrongShape:
             continue
         except SymgradError:
-            if not is_prime:
+            if error.said is None:
                 raise
 
 
@@ -89,7 +86,7 @@ def settled(thing: Any, chosen: _Choices) -> Any:
     """The formulas read so."""
     match thing:
         case Latex():
-            return replace(thing, readings={**thing.readings, **chosen})
+            return replace(thing, readings={**thing.readings, **{of: bool(is_so) for of, is_so in chosen.items()}})
         case Mapping():
             return {name: settled(part, chosen) for name, part in thing.items()}
         case list() | tuple():
@@ -115,5 +112,5 @@ def _asked_back(first: TwoReadings, answers: list[tuple[_Choices, Any]]) -> TwoR
 
 
 def _said(chosen: _Choices) -> str:
-    slashes = {of: is_so for of, is_so in chosen.items() if of != PRIME}
+    slashes = {of: is_so for of, is_so in chosen.items() if isinstance(is_so, bool)}
     return " and ".join(of if is_so else f"the first factor of {of}" for of, is_so in slashes.items())

@@ -86,18 +86,32 @@ def values_claimed(formula: Latex, hand: Latex) -> Chain | None:
     """
     beside = replace(hand, model=formula)
     line = beside.document.lines[-1]
-    k, nodes = len(beside.document.lines) - 1, line.sides
-    if beside.document.claims or not any(p.head in ("partial", "jacobian") for x in nodes for p in parts(x)):
+    k, nodes = len(beside.document.lines) - 1, list(line.sides)
+    if beside.document.claims or not any(_is_derivative(p) for x in nodes for p in parts(x)):
         return None
+    told = ""
+    if any(p.head == "along" for p in parts(nodes[0])) and nodes[-1].head == "number" and nodes[-1].value == 0:
+        nodes, told = nodes[:-1], '"= 0" was read as the equation of motion, and not judged. '
     if len(nodes) < 2:
+        if told:
+            raise BadInput(
+                "an equation of motion says nothing that can be judged.",
+                where=place(hand.text, nodes[0].span),
+                instead="Write what it comes to: ... = m \\ddot x + k x = 0.",
+            )
         return None
     first, *others = (replace(beside, row=(k, j)) for j in range(len(nodes)))
     text = hand.text
     sources = [Source(f"= {text[slice(*x.span)]}", None, hand.row_of(x.span[0])) for x in nodes]
     names = side_names([s.line or 1 for s in sources])
-    note = f"The sides were read as {' = '.join(map(plain, nodes))}; it was read with {formula.shown}."
+    note = f"{told}The sides were read as {' = '.join(map(plain, nodes))}; it was read with {formula.shown}."
     mine = dict(zip(names[1:], others, strict=True)), dict(zip(names[1:], sources[1:], strict=True))
     return Chain(first, *mine, (note.replace("\n", "; "),))
+
+
+def _is_derivative(node: Node) -> bool:
+    """Whether a derivative of the model stands here, which may be at another place: ``f'(2)``."""
+    return node.head in ("partial", "jacobian") or (node.head == "applied" and node.value[1] > 0)
 
 
 def side_names(rows: list[int]) -> list[str]:

@@ -45,7 +45,9 @@ _SPECIAL["beta"] = (2, 2)
 
 def functions() -> list[str]:
     """The names that can be called in text."""
-    return sorted({*OPS, *_SAME, *_MANY, *_WRITTEN, *_SPECIAL, *WORDS, *SAME_WORD, "polygamma"})
+    return sorted(
+        {*OPS, *_SAME, *_MANY, *_WRITTEN, *_SPECIAL, *(w for w in WORDS if w.isidentifier()), *SAME_WORD, "polygamma"}
+    )
 
 
 def resolve(name: str) -> tuple[str, Any, int, int | None] | None:

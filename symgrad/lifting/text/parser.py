@@ -17,7 +17,7 @@ import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, UnknownOperation, caret, close_names
 from symgrad.lifting.text.lexicon import DEFAULT, EVALUATED, INSTEAD, RAISED, Token, functions, resolve, tokens
-from symgrad.lifting.text.tensor_words import ATTRIBUTES, OPTIONS, SAME_WORD, WORDS
+from symgrad.lifting.text.tensor_words import ATTRIBUTES, LIST, OPTIONS, SAME_WORD, WORDS
 from symgrad.ops.scalars import OPS, unknown
 from symgrad.program.constants import typed_decimal
 
@@ -288,8 +288,20 @@ class _Parser:
             return self.postfix(whole if outside else self.as_number(whole))
         if token.text == "|":
             return self.postfix(self.bars(token))
+        if token.text == "[":
+            return self.postfix(self.listed(token))
         self.at -= 1
         self.missing()
+
+    def listed(self, opening: Token) -> int:
+        """``[a, b]``, an array of numbers or of arrays of one shape."""
+        items = [self.expression(0)]
+        while self.token.text == ",":
+            self.at += 1
+            items.append(self.expression(0))
+        if self.token.text != "]":
+            self.fail("this bracket is never closed.", opening.span)
+        return self.put("tensor", tuple(items), (opening.start, self.take().stop), (LIST, None))
 
     def as_number(self, node: int) -> int:
         """A condition in the place of a number is one where it holds, and zero elsewhere."""

@@ -174,6 +174,15 @@ def _multiplied(name: str, shapes: Sequence[Shape], _: Any) -> Shape:
     return a[:-1] + b[1:]
 
 
+def _listed(_: str, shapes: Sequence[Shape], __: Any) -> Shape:
+    first = shapes[0]
+    for shape in shapes[1:]:
+        if len(shape) != len(first):
+            raise Misfit(f"a list of {kind(first)} and {kind(shape)} is no array.")
+        first = tuple(unify(n, m, "a list") for n, m in zip(first, shape, strict=True))
+    return len(shapes), *first
+
+
 # ---------------------------------------------------------------------------------------------------------------- steps
 
 Steps = Callable[[Builder, Sequence[int], Any, Sequence[Any]], int]
@@ -232,6 +241,8 @@ class Word:
     looks: bool = False  # whether the steps depend on the values: which entry is the largest
 
 
+LIST = "[...]"  # [2*x, 3*y]
+
 WORDS: dict[str, Word] = {
     "sum": Word(1, _reduced, _along(lambda b, x, axis: b.sum(x, axis)), "axis"),
     "mean": Word(1, _reduced, _along(layouts.mean), "axis"),
@@ -250,6 +261,7 @@ WORDS: dict[str, Word] = {
     "diag": Word(1, _diagonal, _diag),
     "transpose": Word(1, _transposed, lambda b, x, *_: b.permute(x[0], range(len(b.shape(x[0])))[::-1])),
     "dot": Word(2, _dotted, lambda b, x, *_: b.matmul(x[0], x[1])),
+    LIST: Word(0, _listed, lambda b, x, *_: b.stack(x)),
     "outer": Word(2, _spread, lambda b, x, *_: layouts.outer(b, x[0], x[1])),
     "matmul": Word(2, _multiplied, lambda b, x, *_: b.matmul(x[0], x[1])),
 }

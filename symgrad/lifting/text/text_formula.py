@@ -27,7 +27,7 @@ from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape, caret,
 from symgrad.lifting.text.lexicon import applied
 from symgrad.lifting.text.parser import CONSTANTS, Node, Tree, read
 from symgrad.lifting.text.tensor_shapes import Part, shapes_of, unstated
-from symgrad.lifting.text.tensor_words import FOLDS, WORDS, Shape
+from symgrad.lifting.text.tensor_words import FOLDS, LIST, WORDS, Shape
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.indexing import places as places_of
@@ -76,6 +76,17 @@ class Text:
     def names(self) -> tuple[str, ...]:
         """The inputs, sorted."""
         return self.tree.names
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """What a list holds, as text.
+
+        >>> Text("[2*x, x + y]").items
+        ('2*x', 'x + y')
+        """
+        whole = self.tree.nodes[-1]
+        is_list = whole.head == "tensor" and whole.value[0] == LIST
+        return tuple(self.text[slice(*self.tree.nodes[a].span)] for a in whole.args) if is_list else ()
 
     @property
     def has_arrays(self) -> bool:

@@ -91,9 +91,9 @@ two subscripts stand on one name.
     ^^^^
 Write x_{i,j}.
 
-the exponent * has many meanings.
-    x^*
-    ^^^
+the exponent \dagger has many meanings.
+    x^\dagger
+    ^^^^^^^^^
 For a transpose write ^\top, for a name \mathrm{x\_star}, for an inverse ^{-1}.
 
 it is not clear where the argument of \sin ends.
@@ -413,12 +413,12 @@ Write \mathbb{1}[x > 0].
 the largest entry is not read.
     \|x\|_\infty
     ^^^^^^^^^^^^
-Norms are 1, 2 and F.
+Norms are 1, 2, p and F.
 
-the norm \|.\|_{3} is not read.
-    \|x\|_3
+the norm \|.\|_{A} is not read.
+    \|x\|_A
     ^^^^^^^
-Norms are 1, 2 and F.
+Norms are 1, 2, p and F.
 
 text is not part of a formula.
     x \text{ for all } y

@@ -243,7 +243,12 @@ def test_a_condition_says_where_the_witness_may_be():
 
 
 ASKED = [  # the formula, its derivative, what is asked; what the message says to write, which is then answered
-    (r"y^2 = x^2 + 1", r"\frac{dy}{dx} = \frac{x}{y}", "one root or the other", r"y = \sqrt{x^2 + 1}"),
+    (
+        r"y^2 = x^2 + 1, \quad z = 2y^2",
+        r"\frac{\partial y}{\partial x} = \frac{x}{y}",
+        "one root or the other",
+        r"y = \sqrt{x^2 + 1}",
+    ),
     (r"f = B(x, y)", r"\frac{\partial f}{\partial x} = f(\psi(x) - \psi(x+y))", "B is not a known", None),
 ]
 

@@ -53,6 +53,7 @@ MEANT = {  # the text, and the same in torch
     "mean(x[i], i) + prod(y[i], i)": lambda A, X, x, y, s: x.mean() + y.prod(),
     "diag(where(x[0] > x, 2, s)) @ x": lambda A, X, x, y, s: torch.where(x[0] > x, 2.0, s) * x,
     "(prod(x[i], i)*y)[1:]": lambda A, X, x, y, s: (x.prod() * y)[1:],
+    "[x @ y, 2*s] @ [s, 1]": lambda A, X, x, y, s: torch.stack([x @ y, 2 * s]) @ torch.stack([s, torch.ones_like(s)]),
     "logsumexp(A[i, j] + x[j], i, j)": lambda A, X, x, y, s: (A + x).flatten().logsumexp(0),
 }
 
