@@ -104,7 +104,7 @@ def _is_made(value: object) -> bool:
     if not v.ndim:
         return False
     whole = v.dtype.kind != "f" or np.array_equal(v, np.round(v))
-    return whole or (v >= 0).all() or (v.ndim == 2 and v.shape[0] == v.shape[1] and np.array_equal(v, v.T))
+    return whole or bool((v >= 0).all()) or (v.ndim == 2 and v.shape[0] == v.shape[1] and np.array_equal(v, v.T))
 
 
 # ------------------------------------------------------------------------------------------------ proving

@@ -494,13 +494,13 @@ def _searches(problem: Problem, findings: Findings, diagnosis: Diagnosis) -> lis
     """The search for cures in each formula of the hand side that can be edited and run."""
     parts, found = leaves(problem.hand), []
     verdicts = {(s.name, None if s.source is None else s.source.line): s.verdict or "" for s in diagnosis.steps}
-    wrong = [s for s in diagnosis.steps if s.verdict == "wrong" and s.source is not None]
+    wrong = [(s, s.source) for s in diagnosis.steps if s.verdict == "wrong" and s.source is not None]
     for leaf in parts:
         code = code_of(leaf.formula)
         if code is None:
             continue
-        for s, unit in ((s, u) for s in wrong for u in code.units if u.covers(s.source)):
-            lines = (*(u.line for u in s.unsure), *(n for n, _ in lines_before(unit, s.source.line, s.name)))
+        for s, source, unit in ((s, at, u) for s, at in wrong for u in code.units if u.covers(at)):
+            lines = (*(u.line for u in s.unsure), *(n for n, _ in lines_before(unit, source.line, s.name)))
             verdicts |= {(BEFORE, line): "" for line in lines}
         doing("looking for a repair")
         trials = trials_of(problem, findings, leaf, code, diagnosis.derivation.point, alone=len(parts) == 1)
