@@ -331,6 +331,7 @@ def _report(
         instabilities=tuple(replace(i, claim=label(i.claim)) for i in unsafe),
         assumptions=(*stated_domain(problem.inputs), *_assumptions(findings)),
         notes=tuple(dict.fromkeys([*problem.notes, *lines.notes, *findings.notes, *floats.notes])),
+        unjudged=problem.unjudged,
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
         sizes=_with_labels(findings.sizes, problem.labels),
         given=tuple(sorted(problem.inputs.given)),
@@ -353,7 +354,7 @@ def _claims(problem: Problem, findings: Findings, floats: FloatFindings) -> dict
         view = findings.at_user_point.views.get(pair.name)
         hand = branch.hand_run.program if pair.hand is None else branch.program.with_outputs({"hand": pair.hand})
         exact = differs = None
-        if view is not None:
+        if view is not None and view.at is None:
             exact = np.array([middle(x) for x in view.exact]).reshape(pair.shape)
             differs = np.array([s in ("differs", "undefined") for s in view.states]).reshape(pair.shape)
         claims[pair.name] = Claim(

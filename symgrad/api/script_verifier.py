@@ -27,6 +27,7 @@ from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import Agrees
 from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.lifting.scripts.child_process import answer_apart
+from symgrad.lifting.scripts.cues import is_loss
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, Told
@@ -100,8 +101,10 @@ def verify_script(
     output is differentiated exactly, and the output under which the gradients come out right, or that is named so, is
     taken.  Where the script writes down no loss, that of a small catalogue under which an update is right is assumed,
     and told.  Where several outputs have gradients (a generator and a discriminator, an actor and a critic), each
-    gradient is judged as that of its own; a target that only held constant makes them right is told as held.  Where the
-    evidence does not decide, nothing is judged: the error says what was found, and what to add.
+    gradient is judged as that of its own; a target that only held constant makes them right is told as held.  Steps of
+    a descent that no output is found for are ``report.unjudged``, and leave a right script undecided; not so where the
+    output is named.  Where the evidence does not decide, nothing is judged: the error says what was found, and what to
+    add.
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
     their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points``, ``effort``,
@@ -170,13 +173,20 @@ def _answered(
         return _of_functions(script, first.trace.gradchecked, options)
     if not first.trace.loops.left_at:
         return _answer_of(script, first, options, output, gradients)
-    with contextlib.suppress(SymgradError):
-        if not first.trace.calls:
+    loops = first.trace.loops
+    if not first.trace.calls:
+        try:
             return _answer_of(brief, first, options, output, gradients)
-        few = replace(script, enough=0)
-        run = few.run()
-        if _shows_all(pasted, run, find_roles(run, output=output, wrt=wrt, gradients=gradients)):
-            return _answer_of(few, run, options, output, gradients)
+        except SymgradError:  # what was not run may tell more
+            losses = {n.id for n in ast.walk(pasted.tree) if isinstance(n, ast.Name) and is_loss(n.id)}
+            if is_all_seen(pasted.tree, loops.left_at, loops.seen(), losses):
+                raise
+    else:
+        with contextlib.suppress(SymgradError):
+            few = replace(script, enough=0)
+            run = few.run()
+            if _shows_all(pasted, run, find_roles(run, output=output, wrt=wrt, gradients=gradients)):
+                return _answer_of(few, run, options, output, gradients)
     return _answer_of(script, script.run(), options, output, gradients)
 
 
@@ -364,7 +374,7 @@ def _problems(execution: Execution, asked: Asked) -> list[Problem]:
         *typeset_formulas(pasted, problems[0], asked),
         *printed,
     )
-    return [replace(problems[0], notes=notes), *problems[1:]]
+    return [replace(problems[0], notes=notes, unjudged=execution.roles.unjudged), *problems[1:]]
 
 
 def _problem(execution: Execution, k: int, first: tuple[Run, Run], asked: Asked) -> Problem:
@@ -490,6 +500,11 @@ def _notes(execution: Execution) -> list[str]:
             f"The script writes down no loss that its updates are those of. I assumed that it is {roles.assumed}."
         )
     notes += roles.notes
+    for name, lines in roles.unjudged.items():
+        notes.append(
+            f"Nothing was found that the steps of `{name}` in line {listed([*map(str, lines)])} are a gradient of. "
+            f"With output={roles.output_name!r} (--output {roles.output_name}) nothing is said of them."
+        )
     if roles.alone:
         notes.append(f"Nothing was found that is meant as a gradient for {_code(roles.alone)}.")
     calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]

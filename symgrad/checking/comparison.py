@@ -361,7 +361,8 @@ class PairComparison:
 
     States: "agrees" (to `BITS` bits), "differs" (a ball excludes zero), "typed" (equal up to the digits that were
     typed), "undefined" (the hand formula has no value, the derivative has), "outside" (the derivative has none),
-    "unclear" (the precision did not suffice).
+    "unclear" (the precision did not suffice).  ``at`` holds the flat entries that were looked at, where these are not
+    all.
     """
 
     hand: np.ndarray
@@ -369,6 +370,7 @@ class PairComparison:
     states: tuple[str, ...]
     bits: int
     slopes: Mapping[str, np.ndarray] = field(default_factory=dict)  # of the differences, by what was typed
+    at: np.ndarray | None = None
 
     @property
     def state(self) -> str:
@@ -394,6 +396,11 @@ class PointComparison:
     misjudged: bool = False  # a rounding error chose the branch that was read beside the point
     principal: bool = False  # the hand formula has no real value here, and its complex value is right
     guards: tuple[Guard, ...] = ()  # the choices of the code, as they came out here
+
+    @property
+    def is_in_part(self) -> bool:
+        """Whether a few entries of each pair were looked at, and not all."""
+        return any(view.at is not None for view in self.views.values())
 
 
 def compare_at(
@@ -436,7 +443,7 @@ def compare_at(
             outside = not all(x.is_finite() for x in flat(values[branch.model]))
             for p in wanted:
                 assert p.hand is not None
-                view = _view(
+                view = view_of(
                     flat(values[p.hand]),
                     flat(values[p.exact]),
                     flat(typed[p.hand]) if branch.typed else None,
@@ -516,7 +523,7 @@ def _principal(
     return replace(view, states=states), bool(right)
 
 
-def _view(
+def view_of(
     hand: Any,
     exact: Any,
     hand_typed: Any,
@@ -526,6 +533,7 @@ def _view(
     bits: int,
     outside: bool,
 ) -> PairComparison:
+    """The balls of both sides beside each other, read in ``bits`` bits; with those of what was typed, if any was."""
     if outside:
         return PairComparison(hand, exact, ("outside",) * len(exact), bits)
     differences = hand - exact

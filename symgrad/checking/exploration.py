@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symgrad.checking.comparison import Branch, PointComparison, branch_of, compare_at, with_domain
+from symgrad.checking.parts import look_in_part, made_whole
 from symgrad.checking.verdicts import AllSizes, Choice, Kink, Refuted, Undecided, Verdict
 from symgrad.errors import LostValue, NotReproducible, SymgradError
 from symgrad.lifting.tracing.functions import Run
@@ -107,6 +108,13 @@ class Findings:
     undefined: list[Undefined] = field(default_factory=list)
     for_given_data: set[str] = field(default_factory=set)  # proved with the values of the data, and not for all
     as_it_runs: bool = False  # torch's softplus was read with its threshold
+    in_part: bool = False  # whether a few entries are looked at: what is proved for all sizes needs no more
+
+    def made_whole(self, free: Sequence[str]) -> None:
+        """Look at all entries from now on, and where a few were looked at."""
+        self.in_part = False
+        self.at_user_point = made_whole(self.own, self.at_user_point, free)
+        self.looks = [(b, made_whole(b, seen, free)) for b, seen in self.looks]
 
 
 @contextlib.contextmanager
@@ -173,7 +181,8 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
                     _lost(problem, own, there[0])
                 reran = True
             branch, guards = there
-            seen = compare_at(branch, nearer, problem.inputs.free, guards=guards)
+            seen = look_in_part(branch, nearer) if found.in_part and branch is own else None
+            seen = seen or compare_at(branch, nearer, problem.inputs.free, guards=guards)
             found.looks.append((branch, seen))
             if seen.undefined is not None:
                 found.undefined.append(seen.undefined)

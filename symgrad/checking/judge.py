@@ -27,6 +27,7 @@ from symgrad.checking.held_data import refute_coincidences
 from symgrad.checking.kinks import at_the_point, with_limits
 from symgrad.checking.limits import find_limits
 from symgrad.checking.numeric_claims import COARSEST, is_number, is_transpose, measure
+from symgrad.checking.parts import is_huge, is_large, look_in_part
 from symgrad.checking.proof_domains import domain_of_proofs, domain_of_steps
 from symgrad.checking.refutations import (
     digits_apart,
@@ -162,6 +163,8 @@ def decide(problem: Problem) -> Findings:
         refute_coincidences(problem, found)
         find_limits(problem, found)
         find_guards(problem, found)
+        if any(isinstance(v, Refuted) for v in found.verdicts.values()):
+            found.made_whole(problem.inputs.free)
         found.notes += _transposed(problem, found)
         found.notes += _elsewhere(found)
         found.notes += _beyond_rounding(found)
@@ -251,7 +254,8 @@ def _beyond_rounding(found: Findings) -> Iterator[str]:
 def _looked_at_own_point(problem: Problem) -> Findings:
     point = problem.inputs.point
     own, told = branch_of_runs(problem, *(problem.runs(point) if problem.first is None else problem.first))
-    return Findings(own, compare_at(own, point, problem.inputs.free), [own], notes=told)
+    here = look_in_part(own, point) if is_huge(own) else None
+    return Findings(own, here or compare_at(own, point, problem.inputs.free), [own], notes=told)
 
 
 def _at_own_sizes(problem: Problem, found: Findings) -> None:
@@ -269,10 +273,18 @@ def _at_own_sizes(problem: Problem, found: Findings) -> None:
     if not open_pairs:
         return
     stream = explore_points(problem, found)
+    found.in_part = is_large(own)
     for _ in range(_FIRST if problem.pasted else 1):  # a script is read at other points, and not at other sizes
         next(stream, None)
     theorems = prove_by_sizes(problem, found, open_pairs)
     found.notes += theorems.notes
+    if not theorems.covers or any(_asks_more(own, p) for p in open_pairs):
+        found.made_whole(problem.inputs.free)
+    elif found.at_user_point.is_in_part:
+        found.notes.append(
+            "the arrays have so many entries that only a few were looked at: the proof is of all of them, and their "
+            "rounding was not measured."
+        )
     if not theorems.covers:
         count = _BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST
         for _ in range(count - len(found.looks)):

@@ -190,8 +190,8 @@ class Results:
     """All that was found; a `Report` is this with the words for it.
 
     ``verdict`` is the worst of the claims' verdicts, and *refuted* where a line of the derivation is wrong by itself:
-    a right result does not make it right.  ``bool(results)`` is ``ok``: every claim proved or agreeing, and no line
-    wrong.
+    a right result does not make it right.  ``bool(results)`` is ``ok``: every claim proved or agreeing, no line wrong,
+    and no step of a script unjudged.
     """
 
     claims: Mapping[str, Claim]
@@ -222,6 +222,8 @@ class Results:
     """On what the answer rests beside the code: domains, constraints, losses that were not written down."""
     notes: tuple[str, ...] = ()
     """How the question was read, and what else was seen."""
+    unjudged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The variables of a script whose steps of descent, in these lines, are of no output that was found."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """How many points were looked at, how many were outside of the domain, on how many branches."""
     sizes: AllSizes | None = None
@@ -239,13 +241,15 @@ class Results:
 
     @property
     def verdict(self) -> str:
-        """The worst of the claims' verdicts, and "refuted" where a line is wrong by itself."""
+        """The worst of the claims' verdicts; "refuted" where a line is wrong by itself, and "undecided" at best where
+        steps of a script were not judged."""
         lines = ["refuted"] if any(s.verdict == "wrong" for s in self.steps) else []
-        return worst([*(c.kind for c in self.claims.values()), *lines])
+        steps = ["undecided"] if self.unjudged else []
+        return worst([*(c.kind for c in self.claims.values()), *lines, *steps])
 
     @property
     def ok(self) -> bool:
-        """Whether every claim is proved or agrees, and no line is wrong."""
+        """Whether every claim is proved or agrees, no line is wrong, and no step was left unjudged."""
         return self.verdict in ("proved", "agrees")
 
     @property

@@ -16,6 +16,7 @@ from flint import arb
 
 from symgrad.checking.comparison import Branch, Pair, PointComparison
 from symgrad.checking.exploration import Findings, clear, comparison_at, inside
+from symgrad.checking.parts import made_whole
 from symgrad.checking.refutations import middle
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import array_of
@@ -25,7 +26,7 @@ from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.functions import Function, Module
 from symgrad.ops.row import precision
 from symgrad.problem.question import Problem
-from symgrad.program.program import real_dtype
+from symgrad.program.program import real_dtype, size
 from symgrad.rounding.accuracy import rounding
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import Bound
@@ -108,6 +109,7 @@ def _looks(problem: Problem, findings: Findings) -> Iterator[tuple[Branch, Point
     """The user's own point and the others, each moved to where the inputs' dtypes can hold it: else the code would be
     given another point than the truth.  Points that are on a constraint stay there.
     """
+    findings.at_user_point = made_whole(findings.own, findings.at_user_point, problem.inputs.free)
     yield findings.own, findings.at_user_point
     told = {_key(problem, findings.at_user_point.point)}
     for branch, seen in [] if problem.values_only else findings.looks:
@@ -119,7 +121,7 @@ def _looks(problem: Problem, findings: Findings) -> Iterator[tuple[Branch, Point
                 continue
         if inside(seen) and _key(problem, point) not in told:
             told.add(_key(problem, point))
-            yield branch, seen
+            yield branch, made_whole(branch, seen, problem.inputs.free)
 
 
 def _key(problem: Problem, point: Mapping[str, Any]) -> tuple[bytes, ...]:
@@ -180,6 +182,7 @@ def find_wrong_autograd(problem: Problem, findings: Findings, names: Sequence[st
         try:
             plain = autograd_gradient(*call, [p.name for p in pairs]) if pairs else {}
             far = [p for p in pairs if _is_far(seen, p, plain[p.name], _dtype(problem))]
+            seen = made_whole(branch, seen, problem.inputs.free) if far else seen
             doubtful = _further_than_floats(problem, branch, seen, far, plain) if far else []
             bounds = autograd_bounds(*call, [p.name for p in doubtful]).gradients if doubtful else {}
         except _FAILURES:  # it was told of the user's own point
@@ -193,8 +196,9 @@ def find_wrong_autograd(problem: Problem, findings: Findings, names: Sequence[st
 
 def _is_far(seen: PointComparison, pair: Pair, value: torch.Tensor | None, dtype: torch.dtype) -> bool:
     view = seen.views[pair.name]
-    if value is None or not value.is_floating_point() or value.numel() != len(view.exact):
+    if value is None or not value.is_floating_point() or value.numel() != size(pair.shape):
         return False
+    value = value if view.at is None else value.reshape(-1)[view.at]
     if any(not isinstance(x, arb) or not x.is_finite() for x in view.exact):
         return False
     exact = torch.tensor([float(x.mid()) for x in view.exact], dtype=torch.float64)

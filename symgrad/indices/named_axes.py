@@ -27,7 +27,7 @@ from symgrad.program.program import Index, Shape, Strided, positions
 # an affine function of the factors of the other, and the conditions under which there is an entry at all.  Whatever is
 # found was checked at every entry of every run.
 
-_MOST = 4_000_000  # entries of one map that are looked at
+_MOST = 1 << 24  # entries of one map that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ Fit = tuple[int, tuple[int, ...]]
 def _simple(values: np.ndarray, mask: np.ndarray) -> list[Fit]:
     """Constant, or one index plus or minus a number: each kind once, in the same order for every run."""
     n = values.ndim
-    at = tuple(int(k[0]) for k in np.nonzero(mask)) if n and mask.any() else (0,) * n
+    at = tuple(map(int, np.unravel_index(np.argmax(mask), mask.shape))) if n and mask.size else (0,) * n  # the first
     origin = int(values[at])
     out: list[Fit] = [(origin, (0,) * n)]
     for axis in range(n):
@@ -169,11 +169,11 @@ def _by_differences(values: np.ndarray, mask: np.ndarray) -> list[Fit]:
 
 
 def _holds(found: Affine, run: int, values: np.ndarray, mask: np.ndarray) -> bool:
-    guess = np.full(values.shape, found.offset[run], dtype=np.int64)
-    for axis, n in enumerate(values.shape):
-        along = np.arange(n) * found.slopes[axis][run]
-        guess = guess + along.reshape((n,) + (1,) * (values.ndim - axis - 1))
-    return bool(np.array_equal(guess[mask], values[mask]))
+    guess: Any = found.offset[run]
+    for axis in range(values.ndim):
+        if found.slopes[axis][run]:
+            guess = guess + _index(values.shape, axis) * found.slopes[axis][run]
+    return bool(((guess == values) | ~mask).all())
 
 
 # ------------------------------------------------------------------------------------------------ regions

@@ -20,6 +20,7 @@ from symgrad.problem.sampling import Inputs, draw, is_within, rounded
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Guard, Program, interpret
+from symgrad.rounding.running_bounds import error_bounds
 from symgrad.typing import Bounds
 
 # ------------------------------------------------------------------------------------------------------- branch search
@@ -37,6 +38,7 @@ _ALL_BITS = 53
 _SCATTERED = 256  # points at which the side is asked for where Newton's method does not get across
 _SCALES = (0.0, 2.0**-30, 2.0**-12, 2.0**-4, 1.0, 2.0**2, 2.0**5, 2.0**10)
 _TAKEN = 3  # of the points that were scattered
+_MANY = 200_000  # entries of all steps from which it is looked at arrays of floats, and not of balls
 
 
 @dataclass(frozen=True, eq=False)
@@ -396,10 +398,22 @@ _SHARES = (2.0**-3, 2.0**-10, 0.0)
 
 def undefined_at(program: Program, point: Mapping[str, Any]) -> tuple[Undefined | None, bool]:
     """The first step without a value at the point, and whether all results have one."""
+    if program.entries() > _MANY and _has_values(program, point):
+        return None, True
     with precision(128):
         values = interpret(program, Balls(), {n: binary(point[n]) for n in program.inputs})
         defined = all(x.is_finite() for i in program.outputs.values() for x in flat(values[i]))
         return (None if defined else first_undefined(program, values)), defined
+
+
+def _has_values(program: Program, point: Mapping[str, Any]) -> bool:
+    """Whether all results have a value, as arrays of floats with running bounds show; False where these do not."""
+    given = {n: torch.as_tensor(np.asarray(point[n])) for n in program.inputs}
+    if any(x.dtype != torch.float64 or program.steps[program.inputs[n]].dtype != "float64" for n, x in given.items()):
+        return False  # what a step holds is the number itself only then
+    with torch.no_grad():
+        found = error_bounds(program, given, program.outputs.values())
+    return all(bool(torch.isfinite(b.value).all() and torch.isfinite(b.error).all()) for b in found.values())
 
 
 def narrow_point(

@@ -96,6 +96,7 @@ class Problem:
     meanings: Mapping[str, str] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was understood of the question
+    unjudged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # variables of a script, see `Results`
     unreached: str = "refuse"  # or "accept": what becomes of a claim where a branch of the code was not reached
     shown: bool = True  # a refutation is for somebody to see: at a simple point
     rows: Mapping[str, Source] = field(default_factory=dict)

@@ -6,6 +6,7 @@ cone is a row of the entries, of one step of the whole, that are needed; a produ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,8 +53,13 @@ class Cone:
         return sum(size(s.shape) for s in self.program.steps)
 
 
-def cone_of(program: Program, wanted: Mapping[int, Sequence[int]]) -> Cone:
-    """The cone of the ``wanted`` flat entries of steps.
+class TooLarge(Exception):
+    """A cone has more entries than it may."""
+
+
+def cone_of(program: Program, wanted: Mapping[int, Sequence[int]], most: float = math.inf) -> Cone:
+    """The cone of the ``wanted`` flat entries of steps.  Raises `TooLarge` where it has more than ``most`` entries,
+    or one of its steps asks another for more.
 
     >>> b = Builder()
     >>> x = b.input("x", (1000, 8))
@@ -70,11 +76,11 @@ def cone_of(program: Program, wanted: Mapping[int, Sequence[int]]) -> Cone:
     """
     needed = program.needed(wanted)
     work = sum(size(program.shape(i)) for i in needed)
-    if work <= _FEW * len(needed):
+    if work <= min(most, _FEW * len(needed)):
         every = {i: np.arange(size(program.shape(i))) for i in needed}
         inputs = {name: i for name, i in program.inputs.items() if i in every}
         return Cone(replace(program, inputs=inputs), every, {i: i for i in needed})
-    entries, parts = _followed(program, wanted, needed)
+    entries, parts = _followed(program, wanted, needed, most)
     b, place = Builder(), {}
     for i in sorted(entries):
         held = [
@@ -99,13 +105,16 @@ def entries_of(program: Program, wanted: Mapping[int, Sequence[int]]) -> Mapping
 
 
 def _followed(
-    program: Program, wanted: Mapping[int, Sequence[int]], needed: Sequence[int]
+    program: Program, wanted: Mapping[int, Sequence[int]], needed: Sequence[int], most: float = math.inf
 ) -> tuple[dict[int, np.ndarray], dict[int, _Part]]:
     """The entries that the wanted ones are made of, and what each step's need."""
     entries: dict[int, np.ndarray] = {}
     parts: dict[int, _Part] = {}
+    held = 0
 
     def ask(i: int, more: np.ndarray) -> None:
+        if more.size > most:  # before they are put in order; some of them may be one entry
+            raise TooLarge
         entries[i] = np.union1d(entries[i], more) if i in entries else np.unique(more)
 
     for i, some in wanted.items():
@@ -113,6 +122,9 @@ def _followed(
     for i in reversed(needed):
         if i not in entries:
             continue
+        held += entries[i].size
+        if held > most:
+            raise TooLarge
         step = program.steps[i]
         part = parts[i] = _part(step, [program.shape(a) for a in step.args], entries[i])
         for a, some in zip(step.args, part.asked, strict=True):

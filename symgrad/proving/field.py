@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -84,7 +85,8 @@ class Field:
         self.terms = terms
         self.kernels: list[Kernel] = []
         self.index: dict[Hashable, int] = {}
-        self.names: list[str | None] = []  # of the kernels: the same in every field, unlike their numbers
+        self.keys: list[Hashable] = []  # of the kernels
+        self.names: list[str | None] = []  # of the first of them: the same in every field, unlike their numbers
         self.relations: list[tuple[int, int, Element]] = []  # kernel ** power = element, in the kernels before it
         self.related: set[int] = set()
         self.one = self.context.constant(1)
@@ -116,7 +118,7 @@ class Field:
                 raise Full
             k = self.index[key] = len(self.kernels)
             self.kernels.append(kernel)
-            self.names.append(self._name(key, kernel))
+            self.keys.append(key)
             if value is not None:
                 self.relations.append((k, power, value))
                 self.related.add(k)
@@ -143,9 +145,12 @@ class Field:
 
     def name(self, p: Poly) -> str | None:
         """A polynomial, written in the kernels' names."""
+        used = kernels_in(p)
+        for k in range(len(self.names), max(used, default=-1) + 1):  # one after the other: each is of those before it
+            self.names.append(self._name(self.keys[k], self.kernels[k]))
         terms = []
         for exponents, c in p.to_dict().items():
-            factors = [(self.names[k], e) for k, e in enumerate(exponents) if e]
+            factors = [(self.names[k], exponents[k]) for k in used if exponents[k]]
             if any(n is None for n, _ in factors):
                 return None
             terms.append(f"{c} {sorted(factors, key=str)}")
@@ -277,11 +282,12 @@ class Field:
 
     def _relabel(self, p: Poly, leaf: Callable[[Any, bool], Element], memo: dict[int, Element]) -> Element:
         total = self.zero
+        used = kernels_in(p)
         for exponents, c in p.to_dict().items():
             term = self.number(c)
-            for k, e in enumerate(exponents):
-                if e:
-                    term = self.mul(term, self.power(self.relabelled(k, leaf, memo), e))
+            for k in used:
+                if exponents[k]:
+                    term = self.mul(term, self.power(self.relabelled(k, leaf, memo), exponents[k]))
             total = self.add(total, term)
         return total
 
@@ -313,10 +319,15 @@ class Field:
 
     def used(self, a: Element) -> set[int]:
         """The kernels that occur in an element."""
-        return {k for p in a for k, e in enumerate(p.degrees()) if e > 0}
+        return {*kernels_in(a.n), *kernels_in(a.d)}
 
     def is_complex(self, a: Element) -> bool:
         return any(self.kernels[k].is_complex for k in self.used(a))
+
+
+def kernels_in(p: Poly) -> list[int]:
+    """The kernels that occur in a polynomial, in order."""
+    return [] if p.is_zero() else [*itertools.compress(itertools.count(), p.degrees())]
 
 
 def kernel_in(p: Poly) -> int | None:

@@ -127,8 +127,18 @@ def _word(claim: Claim) -> str:
 def headline(report: Results) -> str:
     """The answer in a sentence, with what floats do not give at the user's own point."""
     said = _answer(report)
+    if left := _left(report):
+        is_right = report.verdict == "undecided" and not said.startswith("Undecided")
+        said = f"Undecided: {left}; {said[0].lower()}{said[1:]}" if is_right else f"{said[:-1]}; {left}."
     odd = [f"{_own_value(report.claims[n], k)} for {_entry(n, k)}" for n, k in report.no_numbers.items()]
     return f"{said[:-1]}; at your own point it gives {listed(odd)}, where the derivative is a number." if odd else said
+
+
+def _left(report: Results) -> str:
+    """The steps of a script that were not judged; nothing where there are none."""
+    places = [f"{name} in line{'s'[: len(k) - 1]} {listed([*map(str, k)])}" for name, k in report.unjudged.items()]
+    be = "step{} was" if len(places) == 1 else "steps{} were"
+    return f"the {be.format(f' of {listed(places)}')} not judged" if places else ""
 
 
 def _entry(name: str, entry: tuple[int, ...]) -> str:

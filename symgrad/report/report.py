@@ -34,7 +34,8 @@ class Report(Results):
     """What symgrad found; everything is plain data, and ``str(report)`` is the answer in words.
 
     ``verdict`` is the worst of the claims' verdicts, and *refuted* where a line of the derivation is wrong by itself,
-    whatever the result is; ``bool(report)`` is ``ok``: every claim proved or agreeing, and no line wrong.
+    whatever the result is; ``bool(report)`` is ``ok``: every claim proved or agreeing, no line wrong, and no step of a
+    script unjudged.
     """
 
     def __str__(self) -> str:

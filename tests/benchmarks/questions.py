@@ -63,6 +63,7 @@ WARM = "ask(cases.rnn(3))"
 QUESTIONS = [
     Question("sigmoid net, 1024 x 256", "ask(cases.sigmoid_net(1024, 256))"),
     Question("RMS norm as a function, 128 x 256", "verify_function(cases.RMSNorm, at=cases.rms_point(128, 256))"),
+    Question("RMS norm as a function, 4096 x 4096", "verify_function(cases.RMSNorm, at=cases.rms_point(4096, 4096))"),
     Question("attention, 128 x 64", "ask(cases.attention(128, 64))"),
     Question("relu net, 784-128-10, batch 32", "ask(cases.relu_net(784, 128, 10, 32))"),
     Question("a slip in a tanh RNN, T = 50", "ask(cases.rnn(50, slip=True))", WARM, "dh_raw"),

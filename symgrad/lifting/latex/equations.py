@@ -18,6 +18,7 @@ from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
     Reader,
+    TwoReadings,
     Undecided,
     called_names,
     moment_word,
@@ -182,7 +183,9 @@ def equations(
     def reader(piece: list[Token], names: frozenset[str] | None) -> Reader:
         end = min(piece[-1].stop if piece else 0, len(text))
         tail = Token("end", "", end, end + 1)
-        return open_reader(text, [*piece, tail], names, numbers, frozenset(takes), words, context, readings)
+        made = open_reader(text, [*piece, tail], names, numbers, frozenset(takes), words, context, readings)
+        made.beside_model = known is not None
+        return made
 
     lefts: list[Equation] = []
     names = known
@@ -396,7 +399,7 @@ def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]], values: bool
         try:
             node = expression(r)
         except SymgradError as other:
-            if isinstance(other, Undecided):  # the model may have the function: f'(2) is a value then
+            if isinstance(other, (Undecided, TwoReadings)):  # the model may have the function: f'(2) is a value then
                 raise Undecided(error.what, where=error.where, instead=error.instead) from None
             raise (other if r.tokens[0].text == "\\int" else error) from None
         if r.token.kind == "end" and node.head != "symbol":

@@ -296,7 +296,7 @@ def fenced(r: Reader, *, commas: bool = False) -> Node:
     if r.token.text == CLOSING[opening.text]:
         r.fail("there is nothing between these parentheses.", (opening.start, r.token.stop))
     items = [within(r, opening.text, commas=commas)]
-    while (commas or angles) and r.accept(","):
+    while (commas and _next_argument(r)) or (angles and r.accept(",")):
         items.append(within(r, opening.text, commas=commas))
     closing = r.token
     if closing.kind in ("end", "row", "close") or closing.text == "&":
@@ -312,6 +312,13 @@ def fenced(r: Reader, *, commas: bool = False) -> Node:
     if len(items) > 1:
         return Node("inner" if angles else "several", tuple(items), span)
     return replace(items[0], span=span)
+
+
+def _next_argument(r: Reader) -> bool:
+    """Whether another argument follows: ``f(x, y)``, ``f(x; \\theta)``, ``p(x \\mid \\theta)``."""
+    found = r.token.text in (",", ";", "\\mid")
+    r.at += found
+    return found
 
 
 def fenced_items(r: Reader) -> tuple[Node, ...]:

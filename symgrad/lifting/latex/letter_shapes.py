@@ -70,7 +70,7 @@ class _Forms:
                 return _same([self.of(x, scope) for x in args], "the sum", named=True)
             case "mul":
                 return self.product(node, scope)
-            case "partial" | "at" | "along":
+            case "partial" | "at" | "along" | "unknown":
                 return Form()
             case "jacobian":
                 return Form((node.value, len(args) - node.value), named=False)

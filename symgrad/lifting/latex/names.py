@@ -112,6 +112,8 @@ def call(r: Reader, name: str, count: int, start: int | None = None) -> Node:
                 power = argument(r, "^")
         else:
             r.fail(f"two scripts stand on {shown}.", (start, sign.stop))
+    if (row := _with_a_row(r, name, start)) is not None:
+        return row if power is None else Node("pow", (row, power), r.since(start))
     args = _arguments(r, name, shown, start)
     whole = r.since(start)
     most = _arity(r, name, shown, len(args), whole)
@@ -119,6 +121,19 @@ def call(r: Reader, name: str, count: int, start: int | None = None) -> Node:
         r.fail(f"{shown} has no derivative to read here.", whole, "Write it out.")
     node = Node("call", args, whole, (name, primes)) if base is None else Node("log_to", (*args, base), whole)
     return node if power is None else Node("pow", (node, power), whole)
+
+
+def _with_a_row(r: Reader, name: str, start: int) -> Node | None:
+    """``\\log f(x; \\lambda)`` as the name that a row says; None of other arguments."""
+    mark = r.at
+    if name == "log" and (r.token.kind == "letter" or r.token.text[1:] in GREEK):
+        node = subscripted(r, plain_name(r))
+        if node.head == "symbol" and r.knows(f"log_{spelled(node)}") and r.token.text in ("(", "["):
+            fenced(r, commas=True)
+            span = r.since(start)
+            return Node("symbol", (), span, Name(f"log_{spelled(node)}", "", r.written(span)))
+    r.at = mark
+    return None
 
 
 def _arity(r: Reader, name: str, shown: str, given: int, span: tuple[int, int]) -> int | None:
@@ -453,6 +468,7 @@ def _by_name(letter: str) -> str:
     return f"; the {known[letter]} is \\operatorname{{{name}}}" if letter in known else ""
 
 
+_ANY = frozenset("f g F G".split())  # what an unknown function is called; psi may be the digamma function
 _CONTEXT = {  # a letter that is a function beside what is written so
     "phi": ("\\Phi", "N("),
     "varphi": ("\\Phi", "N("),
@@ -530,11 +546,19 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
             )
         return call(r, named_function + "'" * primes, 0, node.span[0])
     if base in LIKE_FUNCTIONS or base.endswith("_prime"):
+        if r.readings.get(f"{stem}()") and not node.args and not style:
+            inner = fenced(r, commas=True)
+            given = inner.args if inner.head == "several" else (inner,)
+            return Node("unknown", given, r.since(node.span[0]), (stem, primes))
         what = f"{letter}(...) reads as a function, and which one is not known."
         instead = f"Write out what it is; {product}{_by_name(base)}."
         if primes and r.knows(stem):
             r.fail(what, here, instead, TwoReadings)
-        r.fail(what, here, instead, Undecided)
+        if r.beside_model or stem not in _ANY or node.args or style:
+            r.fail(what, here, instead, Undecided)
+        said = f"{stem} was read as any function; for a product write {stem} \\cdot (...)."
+        where = place(r.text, here)
+        raise TwoReadings(what, of=f"{stem}()", mark=f"{stem}'", said=said, where=where, instead=instead)
     mark, inner = r.at, fenced(r, commas=True)
     whole, inside = (node.span[0], inner.span[1]), r.text[r.tokens[mark].stop : r.before.start].strip()
     if inner.head == "several":

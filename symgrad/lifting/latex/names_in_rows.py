@@ -50,6 +50,13 @@ def names_bare(side: Node) -> Iterator[str]:
     return (spelled(node) or node.value.base for node in symbols_bare(side))
 
 
+def entry_by_number(node: Node, letter: str) -> tuple[str, str]:
+    """What is open where ``p_c`` stands beside a row about p_k, and what to write for the entry."""
+    k = next(x for x in "kjl" if x != letter)
+    what = f"{node.value.shown}_{letter} is the entry of number {letter} to some, and a name to others."
+    return what, f"Write \\sum_{k} \\mathbb{{1}}[{k}={letter}] {node.value.shown}_{k} for the entry."
+
+
 def speeds(known: Set[str] | None, time: Node) -> dict[str, str]:
     """What moves along a time that is no input, ``\\frac{d}{dt}`` beside ``\\dot x``, and the names of its speeds."""
     inputs = known or frozenset()

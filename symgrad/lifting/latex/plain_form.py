@@ -95,6 +95,8 @@ def _written(node: Node) -> tuple[str, int]:
         case "call":
             name, primes = node.value
             return f"{name}{chr(39) * primes}({', '.join(map(plain, args))})", _ATOM
+        case "unknown":
+            return f"{node.value[0]}{chr(39) * node.value[1]}({', '.join(map(plain, args))})", _ATOM
         case "applied":
             (f, primes), count = node.value, len(node.value[0].indices)
             indices = f"[{', '.join(map(plain, args[:count]))}]" if count else ""

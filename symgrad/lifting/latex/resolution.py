@@ -15,6 +15,7 @@ from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
 from symgrad.lifting.latex.names_in_rows import (
     constant_factors,
+    entry_by_number,
     hidden_arguments,
     in_order,
     letters_of_steps,
@@ -81,6 +82,7 @@ class _Resolver:
             self.tensors |= beside.tensors
         self.ways: dict[str, tuple[str, bool]] = {}
         self.slopes: set[str] = set()
+        self.indexed = {d.name for d in (beside.definitions if beside is not None else ()) if d.indices}
         self.open: list[Node] = []
         self.binders = {p.value[0] for e in found for s in e.bodies for p in parts(s) if p.head in ("sum", "prod")}
         self.plain_names = {n for e in found for side in e.bodies for n in names_unbound(side, e.left)}
@@ -110,6 +112,7 @@ class _Resolver:
         self.sizes |= {n for e in self.found for side in e.bodies for n in names_in_limits(side)}
         self.sizes -= self.known or frozenset()
         lefts = [self.left(e) for e in self.found]
+        self.indexed |= {str(name) for name, indices, slope in lefts if indices and slope is None}
         for equation, (_, indices, _) in zip(self.found, lefts, strict=True):
             for side in equation.bodies:
                 self.collect(side, frozenset(indices))
@@ -160,8 +163,8 @@ class _Resolver:
             inputs |= set(self.beside.names)
             self.names |= {n: self.found[0].span for n in self.beside.names if n not in self.names}
         sets = frozenset(self.sizes), frozenset(self.tensors)
-        functions, slopes = tuple(self.own.values()), tuple(self.open)
-        return Document(self.text, tuple(lines), tuple(sorted(inputs)), *sets, self.names, functions, slopes, self.bold)
+        more = self.names, tuple(self.own.values()), tuple(self.open), self.bold
+        return Document(self.text, tuple(lines), tuple(sorted(inputs)), *sets, *more)
 
     def model_of(self, formula: Node) -> str:
         """The name of the model, where a left side differentiates its formula."""
@@ -457,8 +460,8 @@ class _Resolver:
         self.refuse_hidden(f, shown, node)
         items = [x for item in symbol.args for x in self.items(item, scope, symbol)] if f.indices else []
         if len(items) != len(f.indices):
-            instead = f"Write {name}_{{{','.join(f.indices)}}}(...)."
-            self.fail(f"{shown} has {len(f.indices)} indices.", symbol.span, instead)
+            what = f"{shown} has {len(f.indices)} indices."
+            self.fail(what, symbol.span, f"Write {name}_{{{','.join(f.indices)}}}(...).")
         self.borrowed |= name not in self.own
         return Node("applied", (*items, *(self.walk(g, scope) for g in given)), node.span, (f, primes))
 
@@ -568,12 +571,12 @@ class _Resolver:
         if full is None or len(node.args) > 1 or (is_tensor and not numbers):
             unbound = ", ".join(sorted(letters - self.sizes)) or "it"
             self.fail(f"{unbound} {_UNBOUND}", node.span, _FREE)
+        if base in self.indexed and letters and not letters & (self.sizes | self.steps):
+            what, instead = entry_by_number(node, min(letters))
+            self.fail(what, node.span, instead)
         if (ended := letters & self.binders) and full not in known:
-            self.fail(
-                f"the sum over {', '.join(sorted(ended))} has ended before this: it goes to the next plus or minus.",
-                node.span,
-                "Put what is summed in parentheses.",
-            )
+            what = f"the sum over {', '.join(sorted(ended))} has ended before this: it goes to the next plus or minus."
+            self.fail(what, node.span, "Put what is summed in parentheses.")
         return self.named(full, node, entry=False)
 
     def items(self, item: Node, scope: frozenset[str], whole: Node) -> list[Node]:

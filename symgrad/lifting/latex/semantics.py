@@ -18,12 +18,11 @@ from symgrad.lifting.latex.tensor_values import (
     Algebra,
     Trouble,
     Value,
-    along,
     at_entry,
-    at_values,
     call,
     entries_of,
     moment,
+    of_numbers,
     random_names,
     real_root,
     refuse_whole,
@@ -247,10 +246,8 @@ class Meaning:
                 return self.applied(node, scope)
             case "partial":
                 return self.partial(node, scope)
-            case "along":
-                return a.scalar(along(self.number(args[0], scope), node.value))
-            case "at":
-                return a.scalar(at_values(*(self.number(x, scope) for x in args)))
+            case "along" | "at" | "unknown":
+                return a.scalar(of_numbers(node.head, node.value, [self.number(x, scope) for x in args]))
             case "sum" | "prod":
                 return self.folded(node, scope)
             case "integral" | "between":

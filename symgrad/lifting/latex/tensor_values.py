@@ -82,12 +82,32 @@ def entries_of(base: Any) -> Callable[..., Any]:
     return lambda *i: base[i]
 
 
-def along(body: Any, speeds: Mapping[str, str]) -> Any:
+def of_numbers(head: str, value: Any, numbers: Sequence[Any]) -> Any:
+    """What SymPy knows of numbers: a derivative along the time, a value at a place, an unknown function's value."""
+    if head == "along":
+        return _along(numbers[0], value)
+    if head == "at":
+        return _at_values(numbers[0], numbers[1:])
+    return _of_an_unknown(value[0], value[1], numbers)
+
+
+def _of_an_unknown(name: str, primes: int, given: Sequence[Any]) -> Any:
+    """A function of which only the name is known, or its derivative, at some numbers."""
+    f = sp.Function(name)
+    if not primes:
+        return f(*given)
+    if len(given) > 1:
+        raise Trouble(f"{name} with a prime has {len(given)} arguments.")
+    t = sp.Dummy("t")
+    return sp.Subs(sp.Derivative(f(t), (t, primes)), t, given[0])
+
+
+def _along(body: Any, speeds: Mapping[str, str]) -> Any:
     """The derivative of a number along the time, where these names move with these speeds."""
     return sp.Add(*(body.diff(sp.Symbol(n)) * sp.Symbol(speed) for n, speed in speeds.items()))
 
 
-def at_values(body: Any, *named: Any) -> Any:
+def _at_values(body: Any, named: Sequence[Any]) -> Any:
     """A number where some names have these values: first the names, and then as many values."""
     names, values = named[: len(named) // 2], named[len(named) // 2 :]
     if not all(isinstance(n, sp.Symbol) for n in names):

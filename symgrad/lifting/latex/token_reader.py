@@ -30,6 +30,7 @@ class TwoReadings(BadFormula):
 
     ``of`` is what a reader's ``readings`` calls it by: the factors after a slash, of which all may be the denominator
     or the first alone; or what one reading is tried of, and ``said`` tells which that was: `PRIME`, a transpose.
+    Where ``mark`` stands in the question there is no other reading.
     """
 
     def __init__(
@@ -37,12 +38,13 @@ class TwoReadings(BadFormula):
         what: str,
         *,
         of: str = PRIME,
+        mark: str = "",
         said: str | None = "A prime was read as a transpose, for which ^\\top leaves no doubt.",
         where: str | None = None,
         instead: str | None = None,
     ) -> None:
         super().__init__(what, where=where, instead=instead)
-        self.of, self.said = of, said
+        self.of, self.said, self.mark = of, said, mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ class Reader:
     rows: Mapping[str, tuple[Row, ...]]
     context: str = ""  # all that is written, here and in the model
     readings: Mapping[str, bool] = field(default_factory=dict)  # what is said of `TwoReadings`
+    beside_model: bool = False  # whether what is read is a derivative of a model
     at: int = 0
     depth: int = 0
     commas: bool = False  # whether a comma separates arguments here

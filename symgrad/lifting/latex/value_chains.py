@@ -144,7 +144,7 @@ def needs_values(formula: Latex) -> bool:
 
 def _is_written_down(formula: Latex) -> bool:
     heads = {p.head for e in formula.equations for x in e.bodies for p in parts(x)}
-    return not heads.isdisjoint(("integral", "between", "infinity", "moment"))
+    return not heads.isdisjoint(("integral", "between", "infinity", "moment", "unknown"))
 
 
 def valued(formula: Any, hand: Any) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ A bound on a step is no part of a derivation: what is judged is the gradient as 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +39,13 @@ class Unclipped(ast.NodeTransformer):
         return (
             is_place and is_gradient(name) and words(tail(name))[:1] != ["delta"]
         )  # it may be an error, of Huber's loss
+
+
+def may_clip(text: str) -> bool:
+    """Whether code may have a bound on a gradient in it: where not, `unclipped` leaves it as it is."""
+    return re.search(r"\b(clip|clamp)_?\s*\(", text) is not None or all(
+        re.search(rf"(?<![.\w]){name}\s*\(", text) for name in ("min", "max")
+    )
 
 
 def unclipped(tree: Any) -> Any:

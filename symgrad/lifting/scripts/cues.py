@@ -167,6 +167,12 @@ class Cues:
     conditional: frozenset[int] = frozenset()  # the lines that stand below a condition
     constants: Mapping[int, tuple[float | str, ...]] = field(default_factory=dict)  # numbers and names in updates
 
+    def has_rate(self, line: int) -> bool:
+        """Whether the update in a line is at a rate: a number below one, or what is called so."""
+        said = self.constants.get(line, ())
+        names = [c for c in said if isinstance(c, str)]
+        return any(map(_RATE.fullmatch, names)) or any(0 < c < 1 for c in said if isinstance(c, float))
+
 
 def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     """The cues of a script; ``named`` are variables that the user speaks of.

@@ -17,17 +17,17 @@ import sys
 import traceback
 import types
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
-from symgrad.lifting.scripts.clipping import unclipped
+from symgrad.lifting.scripts.clipping import may_clip, unclipped
 from symgrad.lifting.scripts.cues import More
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_record import Given, Key, Limits, Reached
@@ -207,7 +207,7 @@ class Script:
         """
         pasted = self.pasted if text is None else self.pasted.edited(text)
         space = {**namespace(self.file), **self._found(), **names, TRACE: watcher}
-        parts = list(_marked(pasted, self.file, self.more))
+        parts = _marked(pasted, self.file, self.more)
         out = Limited(self.limits.printed)
         ends = contextlib.suppress(Reached, AssertionError, SystemExit, KeyboardInterrupt)
         with surroundings(self.seed, out, self.file, self.limits), np.errstate(all="ignore"), ends:
@@ -307,6 +307,10 @@ class _ScriptRewriter(Rewriter):
                 case ast.Subscript(value=box, slice=index) if _is_repeatable(box) and _is_repeatable(index):
                     args = [ast.Constant(ast.unparse(box)), copy.deepcopy(box), copy.deepcopy(index)]
                     told.append(self._placed(ast.Expr(self.tell("item", args, node)), node))
+            match target:
+                case ast.Subscript(value=ast.Attribute(value=owner, attr=name) as box) if _is_repeatable(owner):
+                    args = [ast.Constant(ast.unparse(box)), copy.deepcopy(owner), ast.Constant(name)]
+                    told.append(self._placed(ast.Expr(self.tell("rewritten", args, node)), node))
         return [*super()._bound(node, targets), *told]
 
     def visit_Expr(self, node: ast.Expr) -> Any:
@@ -409,12 +413,63 @@ class _Complemented(ast.NodeTransformer):
         return node
 
 
-class _EventRewriter(_ScriptRewriter):
-    """What gets a name, and nothing else: for runs without a tracer."""
+class EventRewriter(_ScriptRewriter):
+    """What gets a name, and nothing else: for runs without a tracer.
+
+    Where one statement was edited, the others are known: with ``lines``, the text of the tree, and ``numbers``, those
+    that its lines are to have, what becomes of a statement depends on these and on the function that it stands in.
+    Statements are shared between trees then, and nothing changes them.
+    """
+
+    _known: ClassVar[dict[Any, Any]] = {}
+    _at_most = 4096
+
+    def __init__(self, lines: Sequence[str] | None = None, numbers: Sequence[int] = ()) -> None:
+        super().__init__()
+        self._lines, self._numbers = lines, numbers
 
     visit_Name = visit_Attribute = visit_Subscript = visit_BinOp = visit_UnaryOp = ast.NodeTransformer.generic_visit
     visit_JoinedStr = visit_FormattedValue = visit_Try = visit_Compare = ast.NodeTransformer.generic_visit
     visit_comprehension = visit_If = visit_Assert = ast.NodeTransformer.generic_visit
+
+    def visit(self, node: Any) -> Any:
+        if self._lines is None or not isinstance(node, ast.stmt):
+            return super().visit(node)
+        if hasattr(node, "body") or hasattr(node, "cases"):
+            numbered(_header(node), self._numbers)
+            made = super().visit(node)
+            for part in _header(made):
+                for inner in ast.iter_child_nodes(part):
+                    if "lineno" in inner._attributes and not hasattr(inner, "lineno"):
+                        ast.copy_location(inner, part if hasattr(part, "lineno") else made)
+            return made
+        rows = slice(node.lineno - 1, node.end_lineno)
+        around = self._own[-1] if self._own else None, *self._functions[-1:]
+        key = (*self._spot(node), *self._numbers[rows], *around)
+        if key not in self._known:
+            numbered(ast.walk(node), self._numbers)
+            made = super().visit(node)
+            for part in made if isinstance(made, list) else [made]:
+                ast.fix_missing_locations(part)
+            self._keep(key, made)
+        return self._known[key]
+
+    def own_names(self, part: ast.AST) -> Iterator[str]:
+        if self._lines is None or not isinstance(part, ast.stmt) or hasattr(part, "body") or hasattr(part, "cases"):
+            return super().own_names(part)
+        key = self._spot(part)
+        if key not in self._known:
+            self._keep(key, list(super().own_names(part)))
+        return iter(self._known[key])
+
+    def _spot(self, node: ast.stmt) -> tuple[Any, ...]:
+        assert self._lines is not None
+        return *self._lines[node.lineno - 1 : node.end_lineno], node.col_offset, node.end_col_offset
+
+    def _keep(self, key: tuple[Any, ...], value: Any) -> None:
+        if len(self._known) >= self._at_most:
+            self._known.clear()
+        self._known[key] = value
 
     def visit_For(self, node: Any) -> Any:
         self.generic_visit(node)
@@ -423,10 +478,24 @@ class _EventRewriter(_ScriptRewriter):
 
     visit_While = visit_For
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        for s in node.body:
+            if self._lines is not None and not isinstance(s, ast.FunctionDef):
+                numbered(ast.walk(s), self._numbers)
+        return super().visit_ClassDef(node)
+
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         return self.tell("call", [node.func, *node.args], node, node.keywords) if called in _CHECKS else node
+
+
+def _header(statement: ast.stmt) -> list[ast.AST]:
+    """A compound statement's own nodes: all but the statements in it."""
+    found: list[ast.AST] = [statement]
+    for node in found:
+        found += [n for n in ast.iter_child_nodes(node) if not isinstance(n, ast.stmt)]
+    return found
 
 
 _CHECKS = (*NAMES, "gradcheck", "gradgradcheck")
@@ -473,70 +542,58 @@ def _is_repeatable(e: ast.expr) -> bool:
 def _instrumented(pasted: Pasted, file: str, more: More) -> tuple[types.CodeType, ast.Module]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree, other = (
-            _numbered(unclipped(pasted.tree), pasted.numbers) for _ in range(2)
-        )  # reading it again is cheaper than a copy
+        tree, other = (unclipped(pasted.tree) for _ in range(2))  # reading it again is cheaper than a copy
+        for one in (tree, other):
+            numbered(ast.walk(one), pasted.numbers)
         made = _ScriptRewriter().visit(_Complemented(more).visit(other))
         return compile(ast.fix_missing_locations(made), file, "exec"), tree
 
 
-def _numbered(tree: Any, numbers: Sequence[int]) -> Any:
-    """A tree whose lines have other numbers: those of the script as it was written, by which events are known."""
-    found: list[Any] = [node for node in ast.walk(tree) if hasattr(node, "lineno")]
-    for node in found:
-        last = node.end_lineno or node.lineno
-        node.lineno = numbers[node.lineno - 1]
-        node.end_lineno = max(node.lineno, numbers[last - 1])
-    return tree
+def numbered(nodes: Iterable[Any], numbers: Sequence[int]) -> None:
+    """Give nodes other lines: those of the script as it was written, by which events are known."""
+    for node in nodes:
+        if hasattr(node, "lineno"):
+            last = node.end_lineno or node.lineno
+            node.lineno = numbers[node.lineno - 1]
+            node.end_lineno = max(node.lineno, numbers[last - 1])
 
 
-def _marked(pasted: Pasted, file: str, more: More) -> Iterator[types.CodeType]:
+def _marked(pasted: Pasted, file: str, more: More) -> list[types.CodeType]:
     """The code of a script's statements, one after the other: where one was edited, the others are known."""
-    lines, tree, numbers = pasted.lines, pasted.tree, pasted.numbers
-    parts: list[tuple[int, int]] = []
-    for s in tree.body:
+    lines, numbers = pasted.lines, pasted.numbers
+    if pasted.written is not None and len(numbers) == len(pasted.written.splitlines()):
+        with contextlib.suppress(SyntaxError):  # what is cut elsewhere than between statements is no code
+            return _parts_of(lines, numbers, _ranges(pasted.written), file, more)
+    return _parts_of(lines, numbers, _ranges(pasted.code), file, more)
+
+
+def _parts_of(
+    lines: Sequence[str], numbers: Sequence[int], ranges: Sequence[tuple[int, int]], file: str, more: More
+) -> list[types.CodeType]:
+    return [_part("\n".join(lines[i - 1 : j]), tuple(numbers[i - 1 : j]), file, more) for i, j in ranges]
+
+
+@functools.lru_cache(maxsize=64)
+def _ranges(code: str) -> list[tuple[int, int]]:
+    """The first and last lines of each statement, or of those that share a line; each line is in one of them."""
+    starts, last = [1], 0
+    for s in ast.parse(code).body:
         first = min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))])
-        if parts and parts[-1][1] >= first:  # two on one line
-            parts[-1] = parts[-1][0], max(parts[-1][1], s.end_lineno or first)
-        else:
-            parts.append((first, s.end_lineno or first))
-    for first, last in parts:
-        yield _part("\n".join(lines[first - 1 : last]), tuple(numbers[first - 1 : last]), file, more)
+        starts += [first] if last and first > last else []
+        last = max(last, s.end_lineno or first)
+    return [*zip(starts, [*(k - 1 for k in starts[1:]), len(code.splitlines())], strict=True)]
 
 
 @functools.lru_cache(maxsize=512)
 def _part(text: str, numbers: tuple[int, ...], file: str, more: More) -> types.CodeType:
+    """Code that reports its events alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(text)
-        if len(tree.body) == 1 and isinstance(
-            tree.body[0], ast.ClassDef
-        ):  # where one method was edited, the others are known
-            lines, body = text.splitlines(), tree.body[0].body
-            places = [_place(s) if isinstance(s, ast.FunctionDef) else None for s in body]
-            tree.body[0].body = [s for s, place in zip(body, places, strict=True) if place is None]
-            _numbered(tree, numbers)
-            tree.body[0].body = [
-                s if place is None else _method("\n".join(lines[place]), numbers[place], more)
-                for s, place in zip(body, places, strict=True)
-            ]
+        if more or may_clip(text):  # a statement becomes what others say
+            numbered(ast.walk(tree), numbers)
+            tree = _Complemented(more).visit(unclipped(tree))
+            tree = ast.fix_missing_locations(EventRewriter().visit(tree))
         else:
-            tree = _watched(_numbered(tree, numbers), more)
+            tree = EventRewriter(text.split("\n"), numbers).visit(tree)
         return compile(tree, file, "exec")
-
-
-def _place(s: ast.FunctionDef) -> slice:
-    """Where a function's lines are, with those of its decorators."""
-    return slice(min([s.lineno, *(d.lineno for d in s.decorator_list)]) - 1, s.end_lineno)
-
-
-@functools.lru_cache(maxsize=512)
-def _method(text: str, numbers: tuple[int, ...], more: More) -> ast.stmt:
-    tree = ast.parse(f"class _:\n{text}").body[0]
-    assert isinstance(tree, ast.ClassDef)
-    return _watched(_numbered(tree, (numbers[0], *numbers)), more).body[0]
-
-
-def _watched(tree: Any, more: More) -> Any:
-    """Code that reports its events alone; changed in place."""
-    return ast.fix_missing_locations(_EventRewriter().visit(_Complemented(more).visit(unclipped(tree))))

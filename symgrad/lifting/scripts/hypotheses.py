@@ -6,7 +6,7 @@ A value is named by the event that gave it: a variable, by its path and how ofte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -55,41 +55,55 @@ class Place:
 
 @dataclass(frozen=True)
 class Claim:
-    """A value that is meant as the gradient for an input, or for one ``entry`` (from 0) of it."""
+    """A value that is meant as the gradient for an input, or for a part of it that has a ``shape`` of its own."""
 
     input: Key
     value: Place
     label: str
     why: str
-    entry: int | None = None
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Assumed:
-    """A loss that the script does not write down: a multiple of one of the catalogue, of a difference in the script."""
+    """A loss that the script does not write down: a multiple of one of the catalogue, of a difference in the script;
+    with a penalty of half of ``decay`` times the squares of some entries of variables, where there are any."""
 
     loss: str
     error: Error
     factor: Fraction
+    decay: Fraction = Fraction(0)
+    decaying: tuple[tuple[Key, tuple[int, ...]], ...] = ()
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
         b = run.trace.builder
         b.source = None  # no line of the script says it
-        made = self.write(b, dependents(b.steps, b.inputs.values()))
+        shrunk = [(run.trace.event_at[key].step, entries) for key, entries in self.decaying]
+        made = self.write(b, dependents(b.steps, b.inputs.values()), shrunk)
         if made is None:
             raise NotReproducible(
                 f"with other values in its inputs, the script goes another way in line {self.error.line}."
             )
         return made
 
-    def write(self, b: Builder, moved: set[int]) -> int | None:
-        """The loss as a step, of an error that depends on what is ``moved``; None where there is none such."""
+    def write(self, b: Builder, moved: set[int], shrunk: Sequence[tuple[int, tuple[int, ...]]] = ()) -> int | None:
+        """The loss as a step, of an error that depends on what is ``moved``; None where there is none such.  With a
+        penalty on the entries of steps that are ``shrunk``."""
         error = self.error.step(b.steps)
         of = parts(b, error, moved) if error is not None else None
         if of is None:
             return None
         made = LOSSES[self.loss].write(b, of.activation, of.targets, of.weights)
+        made = penalised(b, made, self.decay, shrunk)
         return made if self.factor == 1 else b.mul(b.number(self.factor), made)
+
+
+def penalised(b: Builder, loss: int, decay: Fraction, shrunk: Sequence[tuple[int, tuple[int, ...]]]) -> int:
+    """A loss and half of ``decay`` times the squares of some entries of steps, of all of them where none is said."""
+    for step, entries in shrunk:
+        x = b.pick([step], np.array(entries) + 1, (len(entries),)) if entries else step
+        loss = b.add(loss, b.mul(b.number(decay / 2), b.sum(b.mul(x, x))))
+    return loss
 
 
 @dataclass(frozen=True)
@@ -162,6 +176,7 @@ class Hypothesis:
     assumed: str | None = None  # what is told of an output that the script does not compute
     is_sure: bool = True  # whether the script itself says what is differentiated, and by value it is so
     notes: tuple[str, ...] = ()  # what is told of the parts that are not in it
+    unjudged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # variables with steps of nothing known
 
     @property
     def until(self) -> frozenset[Key]:
@@ -188,9 +203,9 @@ class Hypothesis:
         output = b.sum(output) if b.shape(output) else output
         inputs, derivations = {}, []
         for c, name in zip(self.claims, self.names, strict=True):
-            node = Place(c.input).step(run, trails) if c.entry is None else b.inputs[name]
+            node = Place(c.input).step(run, trails) if c.shape is None else b.inputs[name]
             step = c.value.step(run, trails)
-            step = b.reshape(step, ()) if c.entry is not None else run.trace.made(step)
+            step = b.reshape(step, c.shape) if c.shape is not None else run.trace.made(step)
             if c.value.term is not None and size(b.shape(step)) == size(b.shape(node)):
                 step = b.reshape(step, b.shape(node))
             if c.value.term is not None and b.steps[step].op != "name":  # so that it is a line of the derivation
@@ -198,7 +213,9 @@ class Hypothesis:
                 step = b.name(step, c.label)
             inputs[name] = node
             derivations.append(Derivation(name, c.label, node, step, c.why, None))
-        return Roles(output, self.output_name, None, inputs, tuple(derivations), (), self.assumed, self.notes)
+        return Roles(
+            output, self.output_name, None, inputs, tuple(derivations), (), self.assumed, self.notes, self.unjudged
+        )
 
 
 def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[str, float | None, float]:

@@ -6,7 +6,7 @@ proposes, with a weight, and none decides.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -29,6 +29,7 @@ PRIMARY = (UPDATED, COMPARED, *(CHECKED.format(n) for n in NAMES), OF_ENGINE, AS
 UNNAMED = "the step"
 _NAMESAKES = 8  # values of a claim's name that are looked at
 _TURNS = 4  # updates of one variable that are looked at
+_PARTS = 4  # parts of one variable that are
 _QUOTIENTS = 16  # difference quotients that are looked at for what they move
 
 
@@ -50,6 +51,7 @@ class Told:
 
 
 NOTHING = Told()
+Update = tuple[str, int, tuple[int, ...]]  # see `Pairs.update_of`
 
 # ------------------------------------------------------------------------------------------------ pairs
 
@@ -69,6 +71,15 @@ class Pair:
     changed: tuple[int, ...] = ()  # the values that the input has after an update
     name: str | None = None  # of the input, where it is not that of its event
     weights: Key | None = None  # the variable that combines the values of a function with several
+    entries: tuple[int, ...] = ()  # those of the input that its one step is for; none where it is for all
+    others: tuple[
+        int, ...
+    ] = ()  # entries that are changed too, each by a step of its own where the output has not both
+
+    @property
+    def part(self) -> tuple[int, ...]:
+        """The entries of the input that it is about; none where that is all of it."""
+        return self.entries or tuple(e for e, _ in self.steps if e >= 0)
 
 
 class Pairs:
@@ -88,25 +99,49 @@ class Pairs:
         """What is one variable, whatever values it has: its path, and the object that it belongs to."""
         return event.path, event.owner
 
+    def update_of(self, pair: Pair) -> Update:
+        """What is one update in all turns of a loop: its variable, and the calls that lead to it, which may be those of
+        several objectives, one after the other; of some entries of a variable the line too."""
+        event = self.run.trace.event_at[pair.values[0].key] if pair.why == UPDATED else None
+        site = () if event is None else event.site
+        return *self.variable_of(pair.input), (pair.values[0].key[1], *site) if pair.entries else site
+
     # ------------------------------------------------------------------------------------ what may be a pair
     def _moves(self) -> list[Move]:
         """The first updates of each variable, or of each of its entries, in each line."""
         found: list[Move] = []
         count: Counter[tuple[int | None, tuple[str, int], tuple[int, ...] | None]] = Counter()
+        parts: defaultdict[tuple[int | None, tuple[str, int]], set[tuple[int, ...]]] = defaultdict(set)
         for event in self.events:
             if event.line not in self.text.updates:
                 continue
             move = self.trails.move(event)
             if move is None or move.event.step in self.numeric:
                 continue
-            key = event.line, self.variable_of(self.trails.event_of[move.bases[-1]]), move.entries
+            variable = event.line, self.variable_of(self.trails.event_of[move.bases[-1]])
+            if move.entries is not None and len(move.entries) > 1:
+                parts[variable].add(move.entries)
+                if len(parts[variable]) > _PARTS:
+                    continue
+            key = *variable, move.entries
             count[key] += 1
             if count[key] <= _TURNS:
                 found.append(move)
         return found
 
     def _best(self) -> list[Pair]:
-        found = [*self._updated(), *self._compared(), *self._checked(), *self._of_engine(), *self._named()]
+        found = [*self._updated(), *self._compared(), *self._checked()]
+        value = cues.tail(self.text.engine[1]) if self.text.engine is not None else None
+        is_trained = any(p.why == UPDATED and cues.tail(p.input.path) == value for p in found)
+        found += self._of_engine() if not is_trained else []  # else it is asked of what is trained
+        evident: defaultdict[int, set[tuple[str, int]]] = defaultdict(set)
+        for p in found:
+            for _, step in p.steps:
+                evident[step].add(self.variable_of(p.input))
+        named = [(p, evident.get(p.steps[0][1])) for p in self._named()]
+        found += [
+            p for p, of in named if of is None or self.variable_of(p.input) in of
+        ]  # no claim for another variable
         best: dict[tuple[int, tuple[tuple[int, int], ...], tuple[int, ...]], Pair] = {}
         for p in found:
             key = p.input.step, p.steps, p.signs
@@ -122,36 +157,29 @@ class Pairs:
         first: dict[tuple[str, int], bool] = {}  # whether what is first added to a variable is computed from it
         for move, base in moves:
             first.setdefault(self.variable_of(base), any(base.step in self.trails.before(t.step) for t in move.terms))
+        summed = {
+            self.variable_of(self.trails.event_of[v])
+            for move, base in moves
+            for t in move.terms
+            if t.named
+            for v, _ in self.trails.origins(t.step, 0)
+            if self.variable_of(self.trails.event_of[v]) != self.variable_of(base)
+        }  # what another variable is updated with: a sum of parts of a gradient, perhaps
         for move, base in moves:
             shape = self.steps[base.step].shape
             is_one = cues.is_gradient(base.path) or any(cues.names_gradient(base.path, p) for p in paths)
             is_one &= not first[self.variable_of(base)]  # as that is to no gradient: d may be for discriminator
+            is_one |= self.variable_of(base) in summed and not self.text.has_rate(move.event.line or 0)
             if (cues.is_loss(base.path) and size(shape) == 1) or is_one:
                 continue
-            if move.entries is None:
-                named = {t.step: self._path(t) for t in move.terms if t.named}
-                called = any(t.named and not t.is_part and cues.is_gradient(named[t.step]) for t in move.terms)
-                for k, term in enumerate(move.terms):
-                    if term.is_part and not (term.named and cues.names_gradient(named[term.step], base.path)):
-                        continue  # one of a sum is the gradient for the variable if it is called so
-                    if called and not term.named:  # what is called a gradient is meant, and no multiple of it
-                        continue
-                    if size(self.steps[term.step].shape) == size(shape):
-                        label, weight = self._described(term, base)
-                        weight += 0.1 * k * (not term.named)  # rather without the rate than with it
-                        steps = ((-1, term.step),)
-                        after = move.event.step
-                        if term.sign > 0 and term.named:  # it may go uphill, or be called a gradient and be none
-                            place = Place(move.event.key, k)
-                            yield Pair(base, (place,), steps, (1,), label, UPDATED, weight - 0.2, after, (after,))
-                        place = Place(move.event.key, k, Fraction(-term.sign))
-                        label = label if term.sign < 0 or not term.named else f"-{label}"
-                        signs = (-term.sign,)
-                        yield Pair(base, (place,), steps, signs, label, UPDATED, weight, after, (after,))
-            elif len(move.entries) == 1:  # of one pass over the entries of an array
-                (entry,) = move.entries
-                named = [(k, t) for k, t in enumerate(move.terms) if t.named and size(self.steps[t.step].shape) == 1]
-                k, term = (named or list(enumerate(move.terms)))[0]
+            if move.entries is None or len(move.entries) > 1:
+                yield from self._of_move(move, base)
+            else:  # of one pass over the entries of an array
+                entry = next(iter(move.entries))
+                terms = [(k, t) for k, t in enumerate(move.terms) if not self._is_a_part(t, base)]
+                named = [(k, t) for k, t in terms if t.named and size(self.steps[t.step].shape) == 1]
+                called = [(k, t) for k, t in named if cues.is_gradient(self._path(t))]
+                k, term = (called or named or terms or list(enumerate(move.terms)))[0]
                 mine = next(
                     (g for g, c in zip(groups, common, strict=True) if entry not in g and c & {*move.bases}), None
                 )
@@ -170,6 +198,38 @@ class Pairs:
             signs = tuple(-t.sign for _, (_, _, t) in found)
             changed = tuple(m.event.step for m, _, _ in group.values())
             yield Pair(base, places, steps, signs, ", ".join(labels), UPDATED, 7.0, max(changed), changed)
+            for k, after in enumerate(changed[:_PARTS] if len(changed) > 1 else ()):  # each may be a step of its own
+                part = (places[k],), (steps[k],), (signs[k],), labels[k]
+                others = tuple(e for e, _ in steps if e != steps[k][0])
+                yield Pair(base, *part, UPDATED, 6.9, after, (after,), others=others)
+
+    def _of_move(self, move: Move, base: Event) -> Iterator[Pair]:
+        """What an update adds to its variable, or to some entries of it."""
+        n = size(self.steps[base.step].shape) if move.entries is None else len(move.entries)
+        named = {t.step: self._path(t) for t in move.terms if t.named}
+        called = any(t.named and not t.is_part and cues.is_gradient(named[t.step]) for t in move.terms)
+        after, entries = move.event.step, move.entries or ()
+        for k, term in enumerate(move.terms):
+            if self._is_a_part(term, base):
+                continue
+            if called and not term.named:  # what is called a gradient is meant, and no multiple of it
+                continue
+            if size(self.steps[term.step].shape) != n:
+                continue
+            label, weight = self._described(term, base)
+            weight += 0.1 * k * (not term.named)  # rather without the rate than with it
+            steps = ((-1, term.step),)
+            if term.sign > 0 and term.named:  # it may go uphill, or be called a gradient and be none
+                place = Place(move.event.key, k)
+                yield Pair(base, (place,), steps, (1,), label, UPDATED, weight - 0.2, after, (after,), entries=entries)
+            place = Place(move.event.key, k, Fraction(-term.sign))
+            label = label if term.sign < 0 or not term.named else f"-{label}"
+            signs = (-term.sign,)
+            yield Pair(base, (place,), steps, signs, label, UPDATED, weight, after, (after,), entries=entries)
+
+    def _is_a_part(self, term: Term, base: Event) -> bool:
+        """Whether a term is one of a sum, and no gradient for the variable by its name."""
+        return term.is_part and not (term.named and cues.names_gradient(self._path(term), base.path))
 
     def _described(self, term: Term, base: Event) -> tuple[str, float]:
         """What a term of an update is called, and how much speaks for its being the gradient."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class Roles:
     alone: tuple[str, ...]  # inputs that nothing was found for
     assumed: str | None = None  # the loss, where the script computes none
     notes: tuple[str, ...] = ()  # what is told of other parts
+    unjudged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # variables with steps of nothing known
 
 
 # ------------------------------------------------------------------------------------------------ inputs

@@ -66,6 +66,7 @@ class Event:
     step: int
     line: int | None
     owner: int = 0  # the object whose attribute it is, by id
+    site: tuple[int, ...] = ()  # the lines of the calls through which its line was come to, the innermost first
 
     @property
     def path(self) -> str:

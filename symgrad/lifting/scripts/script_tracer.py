@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ from symgrad.lifting.scripts.watcher import (
     shape_of,
 )
 from symgrad.lifting.tracing.aten import dtype_of, is_float
+from symgrad.lifting.tracing.sources import TRACE
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.lifting.tracing.tracer import Tracer
@@ -70,6 +72,7 @@ class ScriptTracer(Tracer):
         self.event_at: dict[Key, Event] = {}
         self.put_in: dict[str, np.ndarray] = {}  # the values that inputs were given
         self.objects: dict[int, str] = {}  # of the script's own classes, by id: the name that each has
+        self._attributes_of: dict[int, int] = {}  # dictionaries of attributes, by id: the object that each is of
         self._until = set(until)
         self.tensors.functions = ScriptFunctions(self)
         self.tensors.dispatch = ScriptDispatch(self)
@@ -168,7 +171,7 @@ class ScriptTracer(Tracer):
             self.value_at[step] = np.array(self.value_of(made))
             if not self.depends(step) and not isinstance(made, float):
                 self.bound_values[key] = np.array(self.value_of(made))
-            self._happened(Event(key, step, self.line(), owner))  # the run may end here
+            self._happened(Event(key, step, self.line(), owner, self._site()))  # the run may end here
         return made
 
     def found(self, space: Mapping[str, Any]) -> None:
@@ -203,9 +206,15 @@ class ScriptTracer(Tracer):
         value = getattr(owner, name, None)
         is_array = hasattr(type(owner), "__array__")  # NumPy is to find its own arrays in it
         self.held.append(owner)  # an id is that of one object
+        self._attributes_of[id(getattr(owner, "__dict__", owner))] = id(owner)
         made = self.bind(path, value, id(owner)) if may_be_bound(value) and not is_array else value
         if made is not value:
             setattr(owner, name, made)
+
+    def rewritten(self, path: str, owner: Any, name: str) -> None:
+        """``owner.name[...] = ...`` was run: an array in an attribute has other entries."""
+        if isinstance(getattr(owner, name, None), np.ndarray):
+            self.attribute(path, owner, name)
 
     def item(self, path: str, box: Any, key: Any) -> None:
         """``box[key] = ...`` was run, where the box is a dictionary or a list."""
@@ -213,7 +222,8 @@ class ScriptTracer(Tracer):
             return
         value = box[key]
         self.held.append(box)
-        made = self.bind(entry_path(path, key), value, id(box)) if may_be_bound(value) else value
+        owner = self._attributes_of.get(id(box), id(box))
+        made = self.bind(entry_path(path, key), value, owner) if may_be_bound(value) else value
         if made is not value:
             box[key] = made
 
@@ -463,6 +473,11 @@ class ScriptTracer(Tracer):
         return s.op == "input" and s.params == name and places == tuple(range(size(s.shape)))
 
     # ------------------------------------------------------------------------------------ autograd
+    def _site(self) -> tuple[int, ...]:
+        """The lines of the script's calls that are running."""
+        frames = (f for f, _ in traceback.walk_stack(sys._getframe(1)) if f.f_globals.get(TRACE) is self)
+        return tuple(f.f_lineno for f in frames)[1:]
+
     def line(self) -> int | None:
         source = self.at_line().source
         return source.line if source is not None else None

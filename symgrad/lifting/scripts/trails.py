@@ -171,8 +171,12 @@ class Trails:
         found = self.origins(i, 0)
         most = max((size(self.steps[k].shape) for k, _ in found), default=0)
         whole = [k for k, _ in found if size(self.steps[k].shape) == most]
-        if most == size(self.steps[i].shape):  # not a part
-            return self.event_of[whole[-1]] if whole else None
+        if most == size(
+            self.steps[i].shape
+        ):  # not a part; the array before other entries were written is another value
+            same = self.same_as(i)
+            same = self.same_as(whole[0]) if same is None and whole else same
+            return self.event_of[same] if same is not None else None
         return self.event_of[whole[0]] if whole else None
 
     def returned(self, i: int) -> Event | None:
@@ -182,9 +186,7 @@ class Trails:
     # ------------------------------------------------------------------------------------ updates
     def move(self, event: Event) -> Move | None:
         """The update that gave ``event`` its value; None where it is none."""
-        i, entries = event.step, None
-        while self._is_same(i):
-            i = self.steps[i].args[0]
+        i, entries = self._written(event.step), None
         s = self.steps[i]
         if s.op == "pick" and len(s.args) == 2 and size(self.steps[s.args[0]].shape) == size(s.shape):  # a write
             inside = positions(s.params, s.shape) - 1 - size(self.steps[s.args[0]].shape)
@@ -215,6 +217,30 @@ class Trails:
                 terms = () if none else tuple(self._terms(other, sign, bases[-1]))
                 return Move(event, bases, entries, terms) if terms else None
         return None
+
+    def _written(self, i: int) -> int:
+        """The step that gave an array its value, without those that write what is there already: ``W[i] += ...`` writes
+        into a part of the array, and then that part into the array."""
+        while True:
+            i = self.stripped(i)
+            s = self.steps[i]
+            if s.op != "pick" or len(s.args) != 2 or size(self.steps[s.args[0]].shape) != size(s.shape):
+                return i
+            part = self.stripped(s.args[1])
+            whole = size(s.shape)
+            of = positions(s.params, s.shape).reshape(-1)
+            inside = np.flatnonzero(of > whole)
+            mine = self.steps[part]
+            is_read = (
+                mine.op == "pick"
+                and mine.args == (s.args[0],)
+                and size(mine.shape) == size(self.steps[s.args[1]].shape)
+            )
+            if not is_read or not np.array_equal(
+                positions(mine.params, mine.shape).reshape(-1)[of[inside] - whole - 1], inside + 1
+            ):
+                return i
+            i = s.args[0]
 
     def _is_like(self, a: int, b: int) -> bool:
         return self.steps[a].shape == self.steps[b].shape
@@ -251,7 +277,7 @@ class Trails:
         while (s := self.steps[i]).op == "mul" and any(map(self._is_scalar, s.args)):
             i = s.args[self._is_scalar(s.args[0])]
         before = self.origin(i)
-        return before is not None and self.event_of[before].path == name
+        return before is not None and self.event_of[before].path in (name, name.rpartition("[")[0])  # or its entry
 
     def _approaches(self, i: int, base: int) -> bool:
         """Whether what is added to a variable is some of the way from it to another value, as for an average."""

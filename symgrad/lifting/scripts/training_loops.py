@@ -71,7 +71,7 @@ def is_all_seen(tree: ast.Module, left_at: Sequence[int], seen: Set[int], names:
     >>> is_all_seen(tree, (1,), {2}, {"g"}), is_all_seen(tree, (1,), {2}, {"h"})
     (False, True)
     """
-    named = re.compile("|".join(rf"\b{re.escape(n)}\b" for n in names))
+    named = re.compile("|".join(rf"\b{re.escape(n)}\b" for n in names) or "(?!)")
     unseen = itertools.chain(
         (s for line in left_at for s in _behind(tree.body, line, left_at[0])), _skipped(tree, seen)
     )

@@ -221,6 +221,10 @@ class Watcher:
         if made is not value:
             setattr(owner, name, made)
 
+    def rewritten(self, path: str, owner: Any, name: str) -> None:
+        if isinstance(getattr(owner, name, None), np.ndarray):
+            self.attribute(path, owner, name)
+
     def item(self, path: str, box: Any, key: Any) -> None:
         if type(box) not in (dict, list) or isinstance(key, slice):
             return

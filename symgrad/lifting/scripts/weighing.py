@@ -21,7 +21,7 @@ import torch
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Centre, Held, Paired, Place, Scaled, compared, hold
-from symgrad.lifting.scripts.pairs import UNNAMED, UPDATED, Pair, Pairs, is_called
+from symgrad.lifting.scripts.pairs import COMPARED, UNNAMED, UPDATED, Pair, Pairs, is_called
 from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.trails import Quotient, between
 from symgrad.program.builder import Builder
@@ -54,6 +54,7 @@ class Sight:
     rate: Fraction = Fraction(1)  # of a step without a name: the constant in it that is no part of a gradient
     late: tuple[int, ...] = ()  # updated values that it is computed with, and the output is not
     renewed: tuple[tuple[int, int], ...] = ()  # those that stand for values of before, see `Weighing.row`
+    decay: float | None = None  # the multiple of the input that a wrong gradient has beside one of the derivative
 
     def without(self, rate: Fraction) -> Pair:
         """The pair with a rate taken out of its step."""
@@ -175,6 +176,16 @@ class Weighing:
         cue += 5.0 * (core in self.asked) + 5.0 * any(cues.is_derivative(g, event.path) for g in self.derivatives)
         return cue - 3.0 * cues.is_gradient(event.path)
 
+    def _is_quoted(self, output: Candidate) -> bool:
+        """Whether an output is what difference quotients are taken of, as far as that is known."""
+        if output.step >= self.length or not self.centred:
+            return True
+        core = self.trails.stripped(output.step)
+        if core in self.centred:
+            return True
+        source = self.steps[core].source
+        return source is not None and source.line in self._quoted()
+
     def _quoted(self) -> set[int | None]:
         """The lines that compute what difference quotients are taken of."""
         sources = [self.steps[k].source for q in self.quotients for k in (q.high, q.low)]
@@ -278,9 +289,11 @@ class Weighing:
         before = self.trails.before(step, b.steps)
         leaves = self._leaves([i for i in inputs if i in before])  # what another function begins with stays as it is
         pairs = [p for p in pairs if p.why != UPDATED or not before & set(p.changed)]
+        if not self._is_quoted(output):  # what stands beside a difference quotient is of the function in it
+            pairs = [p for p in pairs if p.why != COMPARED]
         early = {self.all.variable_of(p.input) for p in pairs if self.uses(p) <= before}
         pairs = [p for p in pairs if self.uses(p) <= before or self.all.variable_of(p.input) not in early]
-        wanted = sorted({s for p in pairs for _, s in p.steps} | {of[i] for i in inputs if i in of})
+        wanted = sorted({s for p in pairs for _, s in p.steps} | {of[i] for i in inputs if i in of} | {*inputs})
         points = [self._moved(leaves, k) for k in range(_POINTS)]
         values = [interpret(built, Floats(), {}, wanted, replaced=at) for at in points]
         sights: list[Sight] = []
@@ -289,15 +302,20 @@ class Weighing:
             moved = [interpret(built, Floats(), {}, wanted, replaced={**at, **{c: at[i] for c, i in renewed}})
                      for at in points] if renewed else values  # fmt: skip
             late = tuple(sorted(self.uses(p) - before))
-            sights.append(replace(self._sight(p, of[p.input.step], moved), late=late, renewed=renewed))
+            if not any(at[of[p.input.step]].reshape(-1)[[*p.others]].any() for at in moved):
+                sights.append(replace(self._sight(p, of[p.input.step], moved), late=late, renewed=renewed))
         chosen: list[Sight] = []
-        taken: set[object] = set()
+        taken: set[object] = set()  # claims, and entries of inputs
+        whole, some = set[tuple[str, int]](), set[tuple[str, int]]()  # the variables of which all is taken, or a part
         for s in sorted(sights, key=lambda s: -(s.score + s.pair.weight)):
             if s.word == "unknown" and not self.uses(s.pair) <= before:
                 continue  # of another turn, in which the input matters
-            keys = {self.all.variable_of(s.pair.input), *(step for _, step in s.pair.steps)}
-            if not keys & taken:
-                taken |= keys
+            variable = self.all.variable_of(s.pair.input)
+            parts = {(*variable, e) for e in s.pair.entries}
+            steps = {step for _, step in s.pair.steps}
+            if variable not in (whole if parts else whole | some) and not (parts | steps) & taken:
+                taken |= parts | steps
+                (some if parts else whole).add(variable)
                 chosen.append(s)
         renewed = {c for s in chosen for c, _ in s.renewed}
         mine = {
@@ -385,17 +403,20 @@ class Weighing:
         return bool(same)
 
     def _sight(self, p: Pair, adjoint: int, values: Sequence[Mapping[int, torch.Tensor]]) -> Sight:
-        mine, truth = [], []
+        mine, truth, own = [], [], []
         for at in values:
             d = at[adjoint].detach().numpy().reshape(-1)
+            x = at[p.input.step].detach().numpy().reshape(-1)
             if p.steps[0][0] >= 0:
                 g = np.array([sign * float(at[s]) for (_, s), sign in zip(p.steps, p.signs, strict=True)])
-                d = d[[entry for entry, _ in p.steps]]
             else:
                 g = p.signs[0] * at[p.steps[0][1]].detach().numpy().reshape(-1)
+            if part := p.part:
+                d, x = d[[*part]], x[[*part]]
             if np.isfinite(d).all() and np.isfinite(g).all() and d.size == g.size:
                 mine.append(g)
                 truth.append(d)
+                own.append(x)
         word, factor, near = compared(mine, truth)
         rate = Fraction(factor).limit_denominator(NICE) if word == "factor" and factor is not None else Fraction(1)
         if word == "factor" and self.has_rate(p, rate):
@@ -403,16 +424,40 @@ class Weighing:
         else:
             rate = Fraction(1)
         seen = np.count_nonzero(truth[0]) / truth[0].size if truth else 0.0  # a derivative of zero tells little
-        return Sight(p, word, factor, _WORTH[word] + near + seen, rate)
+        decay = None
+        if word == "wrong" and p.why == UPDATED and p.label.startswith(UNNAMED):
+            decay = _decay(mine, truth, own, self._constants(p))
+        return Sight(p, word, factor, _WORTH[word] + near + seen, rate, decay=decay)
+
+    def _constants(self, p: Pair) -> list[float]:
+        """The numbers that the line of an update has, and those that its names are."""
+        bound = self.run.trace.bound_values
+        known = {path: v.item() for (path, *_), v in bound.items() if v.size == 1 and v.dtype.kind in "fiu"}
+        said = self.text.constants.get(p.values[0].key[1], ())
+        return [c if isinstance(c, float) else float(known[c]) for c in said if isinstance(c, float) or c in known]
 
     def has_rate(self, p: Pair, rate: Fraction) -> bool:
         """Whether a step without a name has this factor in it, which may then be the rate of the update."""
         if p.why != UPDATED or not p.label.startswith(UNNAMED) or rate <= 0:
             return False
-        bound = self.run.trace.bound_values
-        known = {path: v.item() for (path, *_), v in bound.items() if v.size == 1 and v.dtype.kind in "fiu"}
-        said = self.text.constants.get(p.values[0].key[1], ())
         found = self.trails.factors(p.steps[0][1])
-        for x in (c if isinstance(c, float) else float(known[c]) for c in said if isinstance(c, float) or c in known):
+        for x in self._constants(p):
             found |= {x * f for f in found} | {f / x for f in found if x}
         return any(abs(rate / f - 1) < CLOSE for f in found if f)
+
+
+def _decay(
+    mine: Sequence[np.ndarray], truth: Sequence[np.ndarray], own: Sequence[np.ndarray], said: Sequence[float]
+) -> float | None:
+    """The multiple of the input that gradients have beside the derivative, all times one factor, as those of a loss
+    with a penalty on squares have; None where they have more, or where it is no product of numbers that are ``said``:
+    what is linear in its input is so much of it beside anything."""
+    g, d, x = (np.concatenate([*several, np.zeros(0)]) for several in (mine, truth, own))
+    of = np.stack([d, x], axis=1)
+    if g.size < 3 or np.linalg.matrix_rank(of) < 2:
+        return None
+    factor, decay = np.linalg.lstsq(of, g, rcond=None)[0]
+    is_all = np.abs(of @ [factor, decay] - g).max() <= CLOSE * np.abs(g).max()
+    products = [x * y for k, x in enumerate(said) for y in (1.0, *said[:k])]
+    is_said = any(x and abs(abs(decay) / x - 1) < CLOSE for x in products)
+    return float(decay / factor) if is_all and is_said and factor > 0 else None

@@ -13,7 +13,7 @@ import linecache
 import sysconfig
 import tokenize
 import types
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -338,17 +338,30 @@ class Rewriter(ast.NodeTransformer):
     """Code that reports to a tracer; a variable of another scope, such as a module's cache, is never bound anew."""
 
     def __init__(self) -> None:
-        self._own: list[set[str]] = []  # the names that each function around has for itself
+        self._own: list[frozenset[str]] = []  # the names that each function around has for itself
         self._ending = False  # whether this is a condition on which a loop ends
 
     def visit(self, node: ast.AST) -> Any:
         if not isinstance(node, _SCOPES):
             return super().visit(node)
-        self._own.append(_own_names(node))
+        parts = node.body if isinstance(node.body, list) else [node.body]
+        arguments = (a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg))
+        self._own.append(frozenset((*arguments, *(n for part in parts for n in self.own_names(part)))))
         try:
             return super().visit(node)
         finally:
             self._own.pop()
+
+    def own_names(self, part: ast.AST) -> Iterator[str]:
+        """The names that a function binds itself where ``part`` is in its body: what is assigned to there."""
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            yield part.id
+        if isinstance(part, ast.comprehension):  # its variable is its own
+            inner = [part.iter, *part.ifs]
+        else:
+            inner = () if isinstance(part, (*_SCOPES, ast.ClassDef)) else ast.iter_child_nodes(part)
+        for one in inner:
+            yield from self.own_names(one)
 
     def tell(self, method: str, args: list[ast.expr], at: ast.expr | ast.stmt, keywords: Any = ()) -> ast.Call:
         """A call of one of the tracer's methods, which stands where ``at`` stands."""
@@ -561,21 +574,6 @@ def _listed(made: Any) -> list[Any]:
 
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-
-
-def _own_names(function: Any) -> set[str]:
-    """The names that a function binds itself: its arguments, and what it assigns to."""
-    found = {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
-    waiting = list(function.body) if isinstance(function.body, list) else [function.body]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
-        if isinstance(node, ast.comprehension):  # its variable is its own
-            waiting += [node.iter, *node.ifs]
-        elif not isinstance(node, (*_SCOPES, ast.ClassDef)):
-            waiting.extend(ast.iter_child_nodes(node))
-    return found
 
 
 def assigned_names(target: ast.expr) -> list[str]:

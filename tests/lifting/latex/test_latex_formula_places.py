@@ -151,3 +151,50 @@ def test_a_number_of_a_class_is_a_whole_number(y):
     at = {"z": (4,), **y}
     assert verify(loss, Latex(slope + r"- \mathbb{1}[i=y]"), at=at, wrt="z").verdict == "proved"
     assert verify(loss, Latex(slope + r"+ \mathbb{1}[i=y]"), at=at, wrt="z").verdict == "refuted"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"f(x;\lambda) = \lambda e^{-\lambda x}",
+        r"f(x\mid\lambda) = \lambda e^{-\lambda x}",
+        r"\log f(x;\lambda) = \log\lambda - \lambda x",
+    ],
+)
+def test_a_score_is_the_slope_of_a_logarithm(formula):
+    given = "x \\mid \\lambda" if "mid" in formula else "x; \\lambda"
+    score = rf"s(\lambda) = \frac{{\partial}}{{\partial\lambda}}\log f({given}) = \frac{{1}}{{\lambda}} - x"
+    assert verify(Latex(formula), Latex(score)).verdict == "proved"
+    assert verify(Latex(formula), Latex(score.replace("- x", "+ x"))).verdict == "refuted"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("formula", "right", "wrong"),
+    [
+        ("h(x) = f(x)g(x)", "h'(x) = f'(x)g(x) + f(x)g'(x)", "h'(x) = f'(x)g'(x)"),
+        ("h(x) = f(g(x))", "h'(x) = f'(g(x))g'(x)", "h'(x) = f'(g(x))"),
+        ("w = f(x-ct)", r"\frac{\partial w}{\partial t} = -cf'(x-ct)", r"\frac{\partial w}{\partial t} = cf'(x-ct)"),
+    ],
+)
+def test_what_is_true_of_every_function_is_proved(formula, right, wrong):
+    assert verify(Latex(formula), Latex(right)).verdict == "proved"
+    assert verify(Latex(formula), Latex(wrong)).verdict == "refuted"
+
+
+def test_a_letter_before_a_parenthesis_may_be_a_factor_too():
+    """g is the gravity here: of the two readings neither is taken without the other being asked about."""
+    with pytest.raises(BadFormula, match=r"g\(...\) reads as a function"):
+        verify(Latex("y = g(t - 1) + t^2"), Latex(r"\frac{dy}{dt} = g + 2t"))
+
+
+def test_an_entry_by_its_number_is_no_name():
+    r"""Read as a name, \hat y_c would be an input that no z moves."""
+    loss = r"L = -\log\hat{y}_c, \quad \hat{y}_k = \frac{e^{z_k}}{\sum_j e^{z_j}}"
+    hand = Latex(r"\frac{\partial L}{\partial z_k} = \hat{y}_k - \mathbb{1}[k=c]")
+    with pytest.raises(BadFormula, match=r"is the entry of number c to some") as error:
+        verify(Latex(loss), hand, at={"z": (4,)}, wrt="z")
+    written = r"\sum_k \mathbb{1}[k=c]"
+    assert written in str(error.value)
+    meant = loss.replace(r"-\log\hat{y}_c", rf"-{written} \log\hat{{y}}_k")
+    assert verify(Latex(meant), hand, at={"z": (4,)}, wrt="z").verdict == "proved"

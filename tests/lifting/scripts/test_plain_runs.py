@@ -1,10 +1,13 @@
 """A script's derivations without a tracer are those of the record, at any point and in edited text."""
 
+import ast
+
 import numpy as np
 import pytest
 import torch
 
 from symgrad import verify_script
+from symgrad.lifting.scripts.execution import EventRewriter, numbered
 
 NET = """
 import numpy as np
@@ -119,3 +122,27 @@ w -= 0.1 * dw
     assert report.verdict == "refuted"
     assert report.wrong_steps == ("dw",)
     assert report.repairs[0].after == "2 * np.sum(e * x)"
+
+
+def test_a_statement_that_is_known_becomes_what_it_did_where_another_was_edited():
+    text = '''
+class Net:
+    """A net."""
+    sizes = [2, 3]
+    def loss(self, x, y=None):
+        a, b = self.w[0], 1.0; c = {0}
+        for k in range(3):
+            if (n := k) > 1: a = a * n
+            self.grads["w"] = a * x
+        with open("f") as f: d = [q for q in f]
+        return a * b, lambda t: t + a
+print(Net().loss(2.0))
+'''
+    numbers = tuple(range(3, 4 + text.count("\n")))
+    for edit in ("a", "a - 1"):
+        edited = text.format(edit)
+        alone = ast.parse(edited)
+        numbered(ast.walk(alone), numbers)
+        alone = ast.fix_missing_locations(EventRewriter().visit(alone))
+        made = EventRewriter(edited.split("\n"), numbers).visit(ast.parse(edited))
+        assert ast.dump(made, include_attributes=True) == ast.dump(alone, include_attributes=True)
