@@ -77,11 +77,11 @@ def _is_whole(for_all: ForAll | None) -> bool:
 
 def holds_at_other_sizes(problem: Problem, hand: Formula, branch: Branch | None = None) -> bool:
     """Whether another hand formula is refuted at none of a few other sizes, where sizes have names; with its
-    ``branch``, at no other lengths of the axes, where these have none; arrays of data that were given stay."""
+    ``branch``, at no other lengths of the axes, where these have none; data that look made for their shape stay."""
     shapes = problem.shapes
     there = replace(problem, hand=hand, first=None)
     inputs = problem.inputs
-    keeps = any(np.ndim(inputs.point[n]) for n in inputs.given if n not in problem.wrt)  # labels drawn are none
+    keeps = any(_is_made(inputs.point[n]) for n in inputs.given if n not in problem.wrt)  # labels drawn are none
     if shapes is None and branch is not None and not keeps and not problem.pasted:  # a script makes its own data
         try:
             shapes, _, own = named_lengths(problem, branch)
@@ -96,6 +96,15 @@ def holds_at_other_sizes(problem: Problem, hand: Formula, branch: Branch | None 
         {**own, **dict.fromkeys(shapes.free, 3)},
     ]
     return not any(_looked(there, shapes, sizes, problem.wrt) for sizes in others if sizes != own)
+
+
+def _is_made(value: object) -> bool:
+    """Whether an array is not just any numbers: labels, counts, shares, a symmetric matrix, what is never negative."""
+    v = np.asarray(value)
+    if not v.ndim:
+        return False
+    whole = v.dtype.kind != "f" or np.array_equal(v, np.round(v))
+    return whole or bool((v >= 0).all()) or (v.ndim == 2 and v.shape[0] == v.shape[1] and np.array_equal(v, v.T))
 
 
 # ------------------------------------------------------------------------------------------------ proving

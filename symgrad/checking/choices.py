@@ -16,7 +16,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ import numpy as np
 from symgrad.checking.comparison import Branch, PointComparison
 from symgrad.checking.exploration import inside
 from symgrad.checking.verdicts import Choice, Outcome
-from symgrad.problem.definedness import branches_on
+from symgrad.problem.definedness import branches_on, origins
 from symgrad.problem.point_search import is_ordered
 from symgrad.program.program import EXTREME, WHOLE, Decided, Guard, Program, Source, Step, written
 
@@ -90,11 +90,22 @@ class Decision:
         if guard.outcome.dtype == bool:
             return (True, False)
         if isinstance(guard.params, Decided):
-            return guard.params.ways
+            ways, bases = guard.params.ways, guard.params.bases
+            largest = [base[:2] for base in bases] in ([("argmax", 1)], [("argmin", 1)])
+            places = self._places(bases[0][2]) if largest else None
+            return ways if places is None or ways is None else tuple(w for w in ways if w in (*places, *self.points))
         if guard.op in BINS and len(guard.args) == 2:
             return _bins(self.branch.program, in_bins(guard)[1])
-        row = _row(guard, self.branch.program)
-        return tuple(range(row[1])) if row is not None and guard.op in ("argmax", "argmin") else None
+        return self._places(guard.params) if guard.op in ("argmax", "argmin") else None
+
+    def _places(self, axis: Any) -> tuple[int, ...] | None:
+        """The places along an axis at which the largest or smallest entry may stand: of equal ones it is the first."""
+        guard, program = replace(self.guard, params=axis), self.branch.program
+        row = _row(guard, program)
+        if row is None:
+            return None
+        again = _written_again(guard, program, row)
+        return tuple(k for k in range(row[1]) if k in self.points or not again[k])
 
     @property
     def open(self) -> list[Any]:
@@ -291,6 +302,19 @@ def _row(guard: Guard, program: Program) -> tuple[int, int] | None:
     if not isinstance(axis, int) or isinstance(axis, bool) or not -len(shape) <= axis < len(shape):
         return None  # ``round`` has its decimals there
     return axis % len(shape), shape[axis]
+
+
+def _written_again(guard: Guard, program: Program, row: tuple[int, int]) -> np.ndarray:
+    """Which entries are a copy of one before them in every row: of equal ones the first is chosen."""
+    axis, n = row
+    shape = program.shape(guard.args[0])
+    whole = guard.params is None or not shape
+    copies = []
+    for x in origins(program, guard.args[0]):
+        copies.append(x.reshape(1, n) if whole else np.moveaxis(x.reshape(shape), axis, -1).reshape(-1, n))
+    of, place = copies
+    same = [((of[:, :k] == of[:, k : k + 1]) & (place[:, :k] == place[:, k : k + 1])).any(1).all() for k in range(n)]
+    return np.array(same, dtype=bool)
 
 
 def _outcomes(guard: Guard, program: Program) -> set[Any]:

@@ -49,7 +49,8 @@ class StepFinding:
 
     ``claims`` is what it should be, in words; ``verdict`` is "right", "wrong" (by itself), "fed wrong values",
     "forward" (a value of the model), "misnamed", "unused" or "unknown"; None where lines were not judged.  ``error`` is
-    how far its value is from what it claims, relative to that, at the point where the lines were judged.
+    how far its value is from what it claims, relative to that, at the point where the lines were judged.  ``unsure``
+    are lines that a wrong one uses, or that decide for it, of which nothing is known: one may be wrong instead of it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class StepFinding:
     claims: str | None = None
     verdict: str | None = None
     error: float | None = None
+    unsure: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,8 @@ class Repair:
     ``why`` explains the slip; ``proved`` says that the derivation with all repairs made is proved, otherwise it
     agrees at every point looked at; ``kind`` names the family of the edit, "formula" where the line was written anew;
     ``span`` is where ``before`` stands in its function's or script's text, in characters; ``cost`` how large and how
-    strange the edit is; ``file`` is the file that the line is in, where it is in one.
+    strange the edit is; ``file`` is the file that the line is in, where it is in one; ``within`` is the line as it
+    stands there, and the column of ``before`` in it.
     """
 
     step: str
@@ -82,6 +85,7 @@ class Repair:
     span: tuple[int, int] | None = None
     cost: float = 0.0
     file: str | None = None
+    within: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ branch at which there are others are sought.
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -39,10 +40,11 @@ Numbers = dict[Any, Any]
 @dataclass(frozen=True, eq=False)
 class Narrow:
     """A branch of the code, with those that differ from it in such numbers alone, on which some claims hold for what
-    was seen, and not for other numbers."""
+    was seen, and not for other ``numbers``."""
 
     path: str
     looks: tuple[Look, ...]
+    numbers: frozenset[Any]
 
     @property
     def branch(self) -> Branch:
@@ -50,15 +52,19 @@ class Narrow:
 
     @property
     def is_enough(self) -> bool:
-        """Whether so many different ones came up that they are no exceptions."""
-        return (
-            len({tuple(b.program.steps[i].params.value.tobytes() for i in _made(b.program)) for b, _ in self.looks})
-            >= _ENOUGH
-        )
+        """Whether so many different ones came up of each that they are no exceptions; where it is not known what one is
+        made of, so many of all together."""
+        seen = [_own(branch.program, look.guards) for branch, look in self.looks]
+        known = [n for n in self.numbers if not isinstance(n[1], int)]
+        different = [{own[n].tobytes() for own in seen if n in own} for n in known]
+        if len(known) < len(self.numbers):
+            different.append({b"".join(own[n].tobytes() for n in sorted(own, key=str)) for own in seen})
+        return all(len(values) >= _ENOUGH for values in different)
 
     def described(self) -> Choice:
         """The choice as a report tells it."""
-        number = next(iter(_made(self.branch.program)))
+        made = _made(self.branch.program)
+        number = next((i for i, m in made.items() if any(_is_made_of(m, n) for n in self.numbers)), next(iter(made)))
         source = self.branch.program.steps[number].source or Source("a number made whole", "", None)
         seen: dict[str, Any] = {}
         for branch, look in self.looks:
@@ -90,16 +96,24 @@ def narrow(looks: Iterable[Look], free: Collection[str]) -> list[Narrow]:
     for branch, seen in looks:
         if not seen.ties and _made(branch.program):
             paths.setdefault(path_of(branch), []).append((branch, seen))
-    return [Narrow(path, tuple(mine)) for path, mine in paths.items() if _differs_for_others(*mine[0], free)]
+    found = []
+    for path, mine in paths.items():
+        branch, seen = mine[0]
+        if _differs_for_others(branch, seen, free):
+            numbers = _own(branch.program, seen.guards)
+            alone = [n for n in numbers if len(numbers) == 1 or _differs_for_others(branch, seen, free, n)]
+            found.append(Narrow(path, tuple(mine), frozenset(alone or numbers)))
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ other numbers
 
 
-def _differs_for_others(branch: Branch, seen: Any, free: Collection[str]) -> bool:
-    """Whether two sides that are equal at a look differ with other numbers that lead the code the same way."""
+def _differs_for_others(branch: Branch, seen: Any, free: Collection[str], number: Any = None) -> bool:
+    """Whether two sides that are equal at a look differ with other numbers, or with another in the place of one alone,
+    that lead the code the same way."""
     equal = [n for n, view in seen.views.items() if view.state == "agrees"]
-    for k, program in enumerate(_with_others(branch.program, seen.guards)):
+    for k, program in enumerate(_with_others(branch.program, seen.guards, number)):
         views = compare_at(replace(branch, program=program), seen.point, tuple(free), guards=()).views
         if any(views[n].state == "differs" for n in equal):
             return True
@@ -108,17 +122,21 @@ def _differs_for_others(branch: Branch, seen: Any, free: Collection[str]) -> boo
     return False
 
 
-def _with_others(program: Program, guards: Iterable[Guard]) -> Iterator[Program]:
-    """The Program with other numbers in the place of those that were made whole."""
-    made = _made(program)
+def _own(program: Program, guards: Iterable[Guard]) -> Numbers:
+    """The numbers that were made whole, by what they were made of."""
     own: Numbers = {
         whole_number(program.steps, g.op, g.args, g.params): np.asarray(g.outcome) for g in guards if g.op in WHOLE
     }
-    own |= {m: program.steps[i].params.value for i, m in made.items() if m == ("whole", i)}
+    return own | {m: program.steps[i].params.value for i, m in _made(program).items() if m == ("whole", i)}
+
+
+def _with_others(program: Program, guards: Iterable[Guard], number: Any = None) -> Iterator[Program]:
+    """The Program with other numbers in the place of those that were made whole, or of one of them alone."""
+    made, own = _made(program), _own(program, guards)
     decided = [(g.params.made, g.outcome) for g in guards if isinstance(g.params, Decided) and g.params.made]
     rng = np.random.default_rng(len(program))
-    for k in range(_DRAWN):
-        others = {key: _another(value, _FAR[k % 2], rng) for key, value in own.items()}
+    for far in itertools.islice(itertools.cycle(_FAR), _DRAWN):
+        others = own | {k: _another(value, far, rng) for k, value in own.items() if number in (None, k)}
         try:
             same = all(np.array_equal(_value(m, others), outcome) for m, outcome in decided)
             values = {i: _value(m, others) for i, m in made.items()} if same else {}
@@ -141,6 +159,10 @@ def _another(value: np.ndarray, far: int, rng: np.random.Generator) -> np.ndarra
     """Numbers beside these, on the same side of zero."""
     way = np.where(value == 0, rng.choice((-1, 1), value.shape), np.sign(value))
     return value + way * rng.integers(1, far, value.shape, endpoint=True)
+
+
+def _is_made_of(made: Any, number: Any) -> bool:
+    return made == number or (isinstance(made, tuple) and any(_is_made_of(part, number) for part in made[1:]))
 
 
 def _value(made: Any, numbers: Numbers) -> Any:

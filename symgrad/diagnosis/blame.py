@@ -25,9 +25,9 @@ from symgrad.diagnosis.edits import PLAIN
 from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.other_functions import Owner, whose_gradient, without_detach
-from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
+from symgrad.diagnosis.remedies import BEFORE, Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
 from symgrad.diagnosis.repair import judged_right, propose, repair, repairs_of, widest
-from symgrad.diagnosis.source_code import code_of
+from symgrad.diagnosis.source_code import code_of, lines_before
 from symgrad.diagnosis.steps import Diagnosis, diagnose, is_permuted
 from symgrad.diagnosis.structural_edits import structure
 from symgrad.diagnosis.trials import Place, Trials, names_of, outcome, trials_of
@@ -38,6 +38,8 @@ from symgrad.progress import doing
 # --------------------------------------------------------------------------------------------------------------- blame
 
 _CHEAP = 1.3  # edits that are tried everywhere before dearer ones are tried anywhere
+_CROWD = 0.004  # what each edit before it costs one of the same place in that order
+_KEENER = 1.5  # how much dearer they may be for what speaks for a place
 _MARGIN = 0.35  # cures that cost so much more than the best are not offered
 _OFFERED = 6
 _ALIKE = 1.6  # what an edit costs at most that is made on several lines
@@ -71,7 +73,7 @@ class Cures:
         self.suspects, self.statements = ([], []) if self.is_right else suspects_of(trials, diagnosis, known)
         self.likely = [s for s in self.suspects if s.rights == 1]
         self.valued = [s for s in self.suspects if s.rights and s.is_valued]
-        self.running = _in_order([*(by_running(s, 0, _CHEAP) for s in self.likely), self.statements])
+        self.running = _in_order([*(by_running(s, 0, _cheap(s)) for s in self.likely), self.statements])
         self.of_some = _in_order([by_running(s, 0, _CHEAP) for s in self.suspects if 0 < s.rights < 1])
 
     def _of_one(self, most: float) -> None:
@@ -85,7 +87,7 @@ class Cures:
         if self.search.price > PLAIN < most:
             self._of_one(most)
         if not self.search.found and most > _SMALL:
-            self.search.take(_in_order([by_running(s, _CHEAP, _SMALL) for s in self.likely]), _SHARES[0])
+            self.search.take(_in_order([by_running(s, _cheap(s), _SMALL) for s in self.likely]), _SHARES[0])
         return [Cure((r,)) for r in self.search.best if r.cost <= most]
 
     def all(self) -> list[Cure]:
@@ -95,17 +97,23 @@ class Cures:
         if not search.found:
             search.take(self.of_some, _SHARES[1])
         if not search.found and (together := _covering(search)) is None:
-            search.take(_in_order([by_running(s, _CHEAP, 9) for s in self.likely]), _SHARES[2])
+            search.take(_in_order([by_running(s, _cheap(s), 9) for s in self.likely]), _SHARES[2])
             if not search.found:
                 together = _covering(search, suspects, self.statements) or _alike(search, suspects)
                 together = together or _in_another_order(search, suspects, self.statements) or _twice(search, suspects)
         return [together] if together is not None else [Cure((r,)) for r in search.best]
 
 
+def _cheap(s: Suspect) -> float:
+    """What an edit costs at most that is tried before dearer ones of any place: of a likely one more are."""
+    return _CHEAP - _KEENER * min(s.prior, 0)
+
+
 def _in_order(streams: Sequence[Iterable[Remedy]]) -> Iterator[Remedy]:
-    """The remedies of several places, each place's the cheapest first, as one such row."""
+    """The remedies of several places as one row, the cheapest first; a long line does not keep the others waiting."""
     ready = [sorted(x, key=lambda r: r.cost) if isinstance(x, list) else x for x in streams]
-    return heapq.merge(*ready, key=lambda r: r.cost)
+    ranked = (((r.cost + _CROWD * k, r) for k, r in enumerate(x)) for x in ready)
+    return (r for _, r in heapq.merge(*ranked, key=lambda pair: pair[0]))
 
 
 class _Search:
@@ -315,7 +323,24 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
     Guarantee: that of `repair`.  Raises what `diagnose` raises.
     """
     found = _accusation(problem, findings, words)
-    return _within_statements(found if found.repaired_source else _without_lines_of_right_ones(found, problem))
+    if found.repaired_source is None:
+        found = _with_what_is_not_traced(_without_lines_of_right_ones(found, problem), problem)
+    return _within_statements(found)
+
+
+def _with_what_is_not_traced(mine: Accusation, problem: Problem) -> Accusation:
+    """Where a wrong line uses what is no step of the derivation, such as a number or a list, that may be wrong too."""
+    units = [u for leaf in leaves(problem.hand) if (code := code_of(leaf.formula)) is not None for u in code.units]
+    traced = {_place_of(s.source) for s in mine.steps if s.source is not None and s.verdict != "unused"}
+
+    def with_more(s: StepFinding) -> StepFinding:
+        unit = next((u for u in units if s.source is not None and u.covers(s.source)), None)
+        if s.verdict != "wrong" or unit is None or s.source is None:
+            return s
+        more = (Source(text, unit.file, line) for line, text in lines_before(unit, s.source.line, s.name))
+        return replace(s, unsure=(*s.unsure, *(m for m in more if _place_of(m) not in traced)))
+
+    return replace(mine, steps=tuple(map(with_more, mine.steps)))
 
 
 def _without_lines_of_right_ones(mine: Accusation, problem: Problem) -> Accusation:
@@ -347,31 +372,48 @@ def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] |
         if found is not None:
             return found
     proposals = propose(problem, findings, diagnosis)
-    mine = Accusation(diagnosis.steps, diagnosis.wrong_steps, (), None)
+    mine, spoils = Accusation(diagnosis.steps, diagnosis.wrong_steps, (), None), False
     if all(p.edits for p in proposals) and sum(p.edits[0].cost for p in proposals) <= PLAIN * len(proposals):
         mine = _repaired(mine, problem, proposals)
-        if mine.repaired_source is not None and _price(mine.repairs) <= PLAIN:
+        spoils = _spoils_what_was_right(mine, diagnosis.derivation)
+        if mine.repaired_source is not None and _price(mine.repairs) <= PLAIN and not spoils:
             return _with_the_term(mine, problem, findings)
     searches = _searches(problem, findings, diagnosis)
+    if spoils and (one := _blamed(problem, diagnosis, searches)) is not None and len(one.repairs) == 1:
+        return one
     small = _blamed(problem, diagnosis, searches, PLAIN)
     if small is not None and small.price <= PLAIN - _LESS:
         return small
     if mine.repaired_source is None:
         mine = _repaired(mine, problem, [p.all_edits for p in proposals])
     if mine.repaired_source is None:
-        return small or _blamed(problem, diagnosis, searches) or _of_another(mine, problem, findings)
+        return small or _blamed(problem, diagnosis, searches) or _of_another(mine, problem, findings, diagnosis)
     price = _price(mine.repairs)
     if small is None and price > PLAIN:
         small = _blamed(problem, diagnosis, searches, price - _LESS)
     return small if small is not None and small.price <= price - _LESS else _with_the_term(mine, problem, findings)
 
 
+def _spoils_what_was_right(mine: Accusation, d: Derivation) -> bool:
+    """Whether several repairs change a line that a right result comes from, so that another has to be changed too."""
+    right = d.program.needed([f.hand for f in d.finals if not f.wrong])
+    lines = {s.line for i in right if (s := d.program.steps[i].source) is not None}
+    return len(mine.repairs) > 1 and any(r.line in lines for r in mine.repairs)
+
+
 def _repaired(mine: Accusation, problem: Problem, proposals: Sequence[Proposal]) -> Accusation:
     """With repairs, where some put all right; a line that then stays as it is has nothing wrong in it."""
     repairs, source = repair(problem, proposals)
-    kept = {p.name for p in proposals} - {r.step for r in repairs} if source is not None else frozenset()
-    steps = tuple(replace(s, verdict="unknown") if s.verdict == "wrong" and s.name in kept else s for s in mine.steps)
-    wrong = tuple(n for n in mine.wrong_steps if n not in kept)
+    made = {(r.step, r.line) for r in repairs}
+    kept = {(p.name, p.line) for p in proposals} - made if source is not None else frozenset()
+    steps = tuple(
+        replace(s, verdict="unknown")
+        if s.verdict == "wrong" and (s.name, s.source.line if s.source else None) in kept
+        else s
+        for s in mine.steps
+    )
+    repaired = {r.step for r in repairs}
+    wrong = tuple(n for n in mine.wrong_steps if n in repaired or all(n != name for name, _ in kept))
     return replace(mine, steps=steps, wrong_steps=wrong, repairs=repairs, repaired_source=source)
 
 
@@ -408,10 +450,13 @@ def _of_lines(one: Repair, first: int, end: int) -> Repair:
     return replace(one, line=one.line + first, before=old[margin:], after=new[margin:], span=span)
 
 
-def _of_another(mine: Accusation, problem: Problem, findings: Findings) -> Accusation:
+def _of_another(mine: Accusation, problem: Problem, findings: Findings, diagnosis: Diagnosis) -> Accusation:
     """Where all lines belong to another function, none of them is wrong by itself."""
     owner = whose_gradient(problem, findings)
-    return mine if owner is None else _belonging(mine, owner)
+    if owner is not None:
+        return _belonging(mine, owner)
+    returned = (f for f in diagnosis.faults if not f.bindings and f.source and f.source.line is not None)
+    return replace(mine, steps=(*mine.steps, *(StepFinding("return", 0, f.source, f.claim, "wrong") for f in returned)))
 
 
 def _belonging(mine: Accusation, owner: Owner) -> Accusation:
@@ -449,10 +494,14 @@ def _searches(problem: Problem, findings: Findings, diagnosis: Diagnosis) -> lis
     """The search for cures in each formula of the hand side that can be edited and run."""
     parts, found = leaves(problem.hand), []
     verdicts = {(s.name, None if s.source is None else s.source.line): s.verdict or "" for s in diagnosis.steps}
+    wrong = [(s, s.source) for s in diagnosis.steps if s.verdict == "wrong" and s.source is not None]
     for leaf in parts:
         code = code_of(leaf.formula)
         if code is None:
             continue
+        for s, source, unit in ((s, at, u) for s, at in wrong for u in code.units if u.covers(at)):
+            lines = (*(u.line for u in s.unsure), *(n for n, _ in lines_before(unit, source.line, s.name)))
+            verdicts |= {(BEFORE, line): "" for line in lines}
         doing("looking for a repair")
         trials = trials_of(problem, findings, leaf, code, diagnosis.derivation.point, alone=len(parts) == 1)
         if trials is not None:

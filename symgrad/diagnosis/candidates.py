@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import itertools
 import math
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from symgrad.lifting.tracing.named_numbers import may_move
 from symgrad.ops.scalars import OPS
 
 _ELSEWHERE = 0.15  # what it costs more that a name or an expression is another function's
+_KIN = 0.15  # how much likelier a name is that ends as the line's own does: dP_r beside dS_r
 _WRITTEN = 0.75  # what a decimal costs that the code has elsewhere
 _SMALL = 9  # nodes of an expression of the user's that may be used again elsewhere
 
@@ -195,7 +197,8 @@ def atoms_in(
         size = isinstance(bench.scopes[0][name], int)
         plain = 0.0 if name.lower().startswith(("d", "grad")) else 0.02  # of two names for a value, the gradient's
         near = 0.4 if name in bench.forgotten else 0.9 + 0.1 * (name not in used) + _ELSEWHERE * (name not in mine)
-        add(name, near + 0.5 * (name == own) + plain, "size" if size else "name", value)
+        kin = _KIN * (name != own and "_" in own and own.rpartition("_")[2] == name.rpartition("_")[2])
+        add(name, near + 0.5 * (name == own) + plain - kin, "size" if size else "name", value)
     for text in ("0", "1", "2", "3", "4", "5", "0.5", "-1", "-2", "-3", "0.25", "1.5", "-0.5", "-1.5"):
         cost = 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1
         add(text, cost + bench.chance(float(text)), "number")
@@ -207,6 +210,8 @@ def atoms_in(
                 add(text, 1.1 + 0.05 * n + _ELSEWHERE * (k > 0), "written")
         for name, n, text in _sizes(bench):
             add(text, 1.25 + 0.02 * n + _ELSEWHERE * (name not in mine), "size")
+        for name, other in _of_other_shapes(bench, sorted(mine & set(visible)), sorted(used)):
+            add(f"{name}.reshape({other}.shape)", 1.2, "written")
         axis = "" if uses_tensors(bench) else "axis="
         for name in (n for n in visible if n in mine and np.ndim(as_array(bench.scopes[0].get(n))) == 2):
             for k in (0, 1):
@@ -220,6 +225,20 @@ def atoms_in(
         add(f"180 / {pi}", 1.5, "degrees")
         add(pi, 1.5, "number")
     return list(made.values())
+
+
+def _of_other_shapes(bench: Bench, names: Sequence[str], used: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The arrays of as many entries as one that a line uses, in another shape, and that one."""
+    arrays = {
+        n: v
+        for n in dict.fromkeys((*names, *used))
+        if isinstance(v := bench.scopes[0].get(n), (np.ndarray, torch.Tensor))
+    }
+    for name, other in itertools.product(arrays, used):
+        if other in arrays and arrays[name].shape != arrays[other].shape:
+            a, b = arrays[name], arrays[other]
+            if max(a.ndim, b.ndim) > 1 and math.prod(a.shape) == math.prod(b.shape) > 1:
+                yield name, other
 
 
 def _named_numbers(bench: Bench, visible: Iterable[str], whole: Sequence[ast.AST]) -> Iterator[float]:
@@ -333,7 +352,7 @@ def _sizes(bench: Bench) -> Iterator[tuple[str, int, str]]:
 def functions_of(bench: Bench, atoms: list[Atom]) -> Iterator[Atom]:
     """Simple functions of the names in scope."""
     speller = Speller(bench.scopes[0], bench.typed)
-    rows = [r for r in ("tanh", "sigmoid", "exp", "log", "sin", "cos", "sqrt") if speller.function(r)]
+    rows = [r for r in ("tanh", "sigmoid", "exp", "log", "sin", "cos", "sqrt", "sign") if speller.function(r)]
     for atom in atoms:
         if atom.kind != "name":
             continue

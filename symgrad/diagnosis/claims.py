@@ -314,6 +314,8 @@ def meaning_of(
         if o == names.output:  # `df` in a pass forward is df by the input
             for i in (*names.inputs.values(), None):
                 whole += table.get("tangent", w, i)
+            for i in table.program.inputs.values() if is_short(line.name) else ():  # and of a number its gradient
+                whole += table.get("local", w, i)
     if not whole and not is_derivative_like(line.name) and line.name in names.own:
         versions = list(names.steps.get(line.name, ()))  # a name that the model's value does not need has none
         k = line.binding.version
@@ -323,6 +325,9 @@ def meaning_of(
     shape = table.program.shape(line.step)
     if sure > 0.9 and whole and not any(size(table.program.shape(e.step)) == n for e in whole):
         other = [(e, table.program.shape(e.step)) for e in whole]
+        as_an_input = any(size(table.program.shape(i)) == n for i in table.program.inputs.values())
+        if not word and is_short(line.name) and as_an_input and all(size(its) == 1 for _, its in other):
+            return Meaning()  # of a number it is rather the gradient, by that input
         spread = [e for e, its in other if expands(its, shape) or expands(shape, its)]
         return Meaning(tuple(dict.fromkeys(spread)), (), sure, "word" if word else "name")
     fits = lambda es: tuple(dict.fromkeys(e for e in es if size(table.program.shape(e.step)) == n))  # noqa: E731

@@ -33,6 +33,7 @@ from symgrad.diagnosis.expression_text import (
     factor,
     factor_after,
     holes_of,
+    in_order,
     is_sum,
     numbered,
     places_in,
@@ -55,9 +56,11 @@ _INNER = 6  # parts of a line in which a term may be missing
 _MOST_PAIRS = 60  # atoms that are multiplied with one another
 _IDLE = re.compile(
     r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(?![\w.])|\* ?(?P<n>\w+) ?/ ?(?P=n)(?![\w.(\[])"
+    r"|(?:transpose|swapaxes)\((?:\w+, ?)?(?P<axis>-?\d+), ?(?P=axis)\)"
 )  # says nothing
 _ATTRIBUTE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _DECIMAL = re.compile(r"(?<![\w.])\d*\.\d*[1-9]\d*(?!\w)")
+_QUOTIENT = re.compile(r"(?<![\w.])\d+ / \d{2,}(?![\w.])")  # 1 / 40 is rather eps / k
 _STRANGE = 0.6  # what it costs to write such, or a decimal that is written nowhere
 PLAIN = 1.4  # what an edit costs at most beside which nothing larger is looked for
 _NEXT = 0.75  # what a number for the next one costs
@@ -420,6 +423,8 @@ def search(
     found = bench.edits.setdefault(text, {})
     written = {n for own in (text, *(a.text for a in atoms)) for n in _DECIMAL.findall(own)}  # 0.15 may be 0.5 * reg
 
+    quotients = _QUOTIENT.findall(_canonical(text))
+
     def keep(edit: Edit) -> None:
         try:
             clean = _canonical(edit.text)
@@ -427,7 +432,8 @@ def search(
             return
         if clean == _canonical(text):
             return
-        if is_idle(clean, text) or not set(_DECIMAL.findall(clean)) <= written:
+        strange = not set(_DECIMAL.findall(clean)) <= written or len(_QUOTIENT.findall(clean)) > len(quotients)
+        if strange or is_idle(clean, text) or _counts_one(bench, edit.text, text):
             edit = replace(edit, cost=edit.cost + _STRANGE)
         old = found.get(clean)
         if old is None or edit.cost < old.cost:
@@ -463,6 +469,20 @@ def is_idle(new: str, old: str) -> bool:
     (True, False)
     """
     return len(_IDLE.findall(new)) > len(_IDLE.findall(old))
+
+
+_LENGTH = re.compile(r"len\(\w+\)|\b\w+\.shape\[-?\d+\]")
+
+
+def _counts_one(bench: Bench, new: str, old: str) -> bool:
+    """Whether a text brings in a length that is 1, by which nothing is multiplied or divided."""
+    for length in set(_LENGTH.findall(new)) - set(_LENGTH.findall(old)):
+        try:
+            if bench.run(bench.compiled(length), 0) == 1:
+                return True
+        except Exception:  # of what has none
+            continue
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,7 +529,8 @@ def _combined_draft(t: Text, hole: Hole, atom: Atom, kind: str, form: str, cost:
 
 def _spaced(edit: Edit, text: str) -> Edit:
     """The edit with operators written as tightly as the user writes them, and with no brackets around all of it."""
-    written = edit.text
+    written = in_order(edit.text)
+    edit = replace(edit, text=written)
     if _is_bracketed(written) and not _is_bracketed(text):
         edit = replace(edit, text=written[1:-1])
     for sign in "*/+-@":

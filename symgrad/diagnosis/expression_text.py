@@ -8,6 +8,7 @@ import ast
 import contextlib
 import functools
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -268,6 +269,24 @@ def multiples(goal: np.ndarray, many: np.ndarray) -> list[Numbered]:
         if number is not None:
             found.append((i, number))
     return found
+
+
+def in_order(text: str) -> str:
+    """Sums with one sign before each of their terms, and quotients.
+
+    >>> in_order("1 - -g * (1 - s)"), in_order("a + (-(b / c)) + d"), in_order("a + -b * (1 / k)")
+    ('1 + g * (1 - s)', 'a - b / c + d', 'a - b / k')
+    >>> in_order("a + (-b)**2"), in_order("a - -b**2")
+    ('a + (-b)**2', 'a + b**2')
+    """
+    if "//" in text or "%" in text:
+        return text
+    text = re.sub(
+        r"(?<=[\w)\]] )\+ \(-\(?(?P<rest>[\w.\[\]]+(?: ?[*/] ?[\w.\[\]]+)*)\)?\)(?! ?\*\*)", r"- \g<rest>", text
+    )
+    text = re.sub(r"(?<=[\w)\]]) \* \(1 / (?P<under>[\w.\[\]]+)\)", r" / \g<under>", text)
+    text = re.sub(r"(?<=[\w)\]] )- -(?=[\w(])", "+ ", text)
+    return re.sub(r"(?<=[\w)\]] )\+ -(?=[\w(])", "- ", text)
 
 
 def numbered(text: str, number: Fraction) -> str:

@@ -170,7 +170,9 @@ def proposed(
         k = next(i for i, u in enumerate(units) if u is site.unit)
         sites.setdefault(k, []).append(site)
         source = source_of(fault)
-        lines[id(site)] = source.line if source is not None else None
+        statement = site.expression.statement
+        there = None if statement is None else site.unit.first + statement.lineno - 1
+        lines[id(site)] = source.line if source is not None else there
     points, plain = points_for(problem, findings, branch)
     called = getattr(problem.hand, "keys", {})
     exact = {p.name: p.exact for p in branch.pairs if p.hand is not None}

@@ -18,8 +18,28 @@ import torch
 
 from symgrad.diagnosis.claims import is_derivative_like
 from symgrad.diagnosis.expression_text import divisors_of
+from symgrad.diagnosis.mistaken_factors import (
+    REAL,
+    batch_mean,
+    constant_factor,
+    degrees,
+    extra_factor,
+    extra_term,
+    factor_two,
+    hidden_factor,
+    imaginary_term,
+    log_parameter,
+    missing_factor,
+    missing_path,
+    never_used,
+    not_carried,
+    off_by_one,
+    two_cells,
+    upstream,
+    wirtinger_two,
+)
 from symgrad.diagnosis.scope import scope_of
-from symgrad.diagnosis.slip import Slip, canonical, is_difference, numbers
+from symgrad.diagnosis.slip import Slip, canonical, is_difference, numbers, short
 
 # ------------------------------------------------------------------------------------------------------------ mistakes
 
@@ -123,188 +143,13 @@ def _other_name(s: Slip) -> str | None:
     return f"{s.old} stands where {s.new} belongs{s.defined}."
 
 
-# ------------------------------------------------------------------------------------------------ paths and factors
-
-
-def _not_carried(s: Slip) -> str | None:
-    if not (re.search(r"zeros(_like)?\(", s.old) or s.old in ("0", "0.0")) or s.kind == "constant":
-        return None
-    if not s.new.isidentifier() or s.is_an_index:
-        return None
-    return f"{s.name} is set to zero, so nothing flows back along this path; the gradient computed as {s.new} goes on."
-
-
-def _upstream(s: Slip) -> str | None:
-    if s.kind != "factor" or not re.fullmatch(
-        r"(d_?out|grad_?out(put)?|upstream|dy|dL_?d\w+|delta\w*|dout)", s.brought
-    ):
-        return None
-    if s.brought.startswith("delta") and s.brought not in s.definitions:  # an input, such as the one of Huber's loss
-        return None
-    return f"the chain rule multiplies the local derivative by the gradient that comes from above, {s.brought}."
-
-
-def _batch_mean(s: Slip) -> str | None:
-    if s.kind not in ("divide", "factor", "replace", "constant") or not s.brought:
-        return None
-    extent = re.search(r"len\(|\.shape\[|\.size\b|\.numel\(", s.brought)
-    is_size = s.edit.of == "size" or extent or re.fullmatch(r"[nNmMB]|batch(_size)?|count", s.brought)
-    if not is_size or "/" not in canonical(s.new):
-        return None
-    size = s.value_of(s.brought)
-    if size is None and not extent and s.scene is not None:  # an array of that name
-        return None
-    told = f", here {size:g}," if size is not None else ""
-    n = s.brought
-    if s.scene is not None and canonical(s.old) != canonical(s.scene.site.expression.text):  # then it is no loss's
-        return f"{_short(s.old)} is {n} times too large{told.rstrip(',')}: a mean passes on 1/{n} of a gradient."
-    return f"the loss is a mean over {n}{told} and its gradient carries 1/{n}: {_short(s.old)} is {n} times too large."
-
-
-def _degrees(s: Slip) -> str | None:
-    if s.edit.of != "degrees" and "180" not in s.new and "deg2rad" not in s.new:
-        return None
-    return "the input is in degrees: d/d(degrees) = (pi/180) * d/d(radians), and that factor is missing."
-
-
-def _log_parameter(s: Slip) -> str | None:
-    name = s.brought if s.brought in s.definitions else None
-    if name is None:
-        base = re.search(r"(\w+)\s*\*\*", s.edit.text)
-        name = base.group(1) if s.kind in ("constant", "exponent") and base else None
-    if name is None or s.kind not in ("factor", "constant", "exponent", "divide", "replace"):
-        return None
-    inner = re.fullmatch(r"(?:\w+\.)?exp\((\w+)\)", s.definitions.get(name, ""))
-    if not inner:
-        return None
-    p = inner.group(1)
-    if s.name in s.definitions and not is_derivative_like(s.name):
-        return None  # the line computes a value, and no slope of it is taken there
-    return f"the input is {p} = log {name}, not {name}: d{name}/d{p} = {name}, so one more factor {name} belongs here."
-
-
-def _two_cells(s: Slip) -> str | None:
-    cell = re.fullmatch(r"(.+)\[(\d+), (\d+)\]", s.old)
-    if cell is None or cell[2] == cell[3] or not (s.brought == "2" or f"[{cell[3]}, {cell[2]}]" in s.new):
-        return None
-    i, j = cell[2], cell[3]
-    return f"one parameter stands in two cells, ({i}, {j}) and ({j}, {i}); each adds its own term, so {s.new}."
-
-
-def _wirtinger_two(s: Slip) -> str | None:
-    if s.brought not in ("2", "2.0") or s.kind not in ("factor", "constant factor") or s.scene is None:
-        return None
-    if not any(np.iscomplexobj(w) for w in s.scene.wanted):
-        return None
-    return (
-        "for z = x + iy, torch's gradient of a real L is dL/dx + i*dL/dy, which is 2*dL/dconj(z): twice the derivative "
-        f"of Wirtinger's calculus, so {s.old} becomes {s.new}."
-    )
-
-
-def _factor_two(s: Slip) -> str | None:
-    number = s.brought.removeprefix("1 / ")
-    if number not in ("2", "2.0", "0.5") or s.kind not in ("factor", "divide", "drop factor", "constant factor"):
-        return None
-    inverse = (number == "0.5") != (s.kind == "divide" or s.brought != number)  # what comes or goes is a half
-    if s.kind == "drop factor":
-        return f"there is a factor {'1/2' if inverse else '2'} too much: {s.old} becomes {s.new}."
-    if inverse:
-        return f"there is a factor 2 too much: {s.old} becomes {s.new}."
-    if canonical(s.new) in (canonical(d.strip("()")) for d in divisors_of(s.edit.text)):  # below the line
-        return f"a factor 1/2 is missing: {s.old} becomes {s.new}."
-    return f"a factor 2 is missing: {s.old} becomes {s.new}, as where a square is differentiated: d(u**2) = 2*u*du."
-
-
-def _constant_factor(s: Slip) -> str | None:
-    if re.fullmatch(r"-?\d+(\.\d+)?", s.brought) and s.kind in ("factor", "divide", "drop factor", "constant factor"):
-        return f"the constant factor is off: {s.old} becomes {s.new}."
-    return None
-
-
-def _missing_factor(s: Slip) -> str | None:
-    if s.kind != "factor" or not s.brought:
-        return None
-    what = s.definitions.get(s.brought)
-    of = " of the chain rule" if is_derivative_like(s.name) and s.edit.of != "size" and _is_link(s) else ""
-    return f"a factor{of} is missing: {s.brought}{f' = {what}' if what else ''}."
-
-
-_SLOPE = re.compile(r"1(\.0*)? - [^-+]+ ?\*\* ?2|(\w+) \* \(1(\.0*)? - \2\)")  # of tanh and of the sigmoid
-
-
-def _is_link(s: Slip) -> bool:
-    """Whether what was put in is multiplied with a gradient, or with the slope of a function, or is one."""
-    rest = canonical(s.edit.before)
-    return bool(_SLOPE.search(rest)) or any(map(is_derivative_like, [s.brought, *re.findall(r"[A-Za-z_]\w*", rest)]))
-
-
-def _hidden_factor(s: Slip) -> str | None:
-    """What was put in is what was there, times something that has a name."""
-    name = s.named_ratio() if s.kind == "replace" else None
-    if name is None:
-        return None
-    return f"{s.old} lacks the factor {name}: {s.new} is {name} times as much."
-
-
-def _extra_factor(s: Slip) -> str | None:
-    if s.kind not in ("drop factor", "divide"):
-        return None
-    if s.kind == "divide":
-        return f"a division by {s.brought} is missing: {s.old} becomes {s.new}."
-    taken = s.brought or s.old
-    return f"{taken} is multiplied in once too often: {s.old} becomes {s.new}."
-
-
-def _never_used(s: Slip) -> str | None:
-    """A name that the code computes and uses nowhere is what was meant to stand here."""
-    if s.scene is None or not s.brought.isidentifier() or s.brought not in s.definitions:
-        return None
-    loaded = {n.id for n in ast.walk(s.scene.site.unit.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    return (
-        None
-        if s.brought in loaded
-        else f"this line lacks {s.brought}, which is computed and then used nowhere: {s.old} becomes {s.new}."
-    )
-
-
-def _off_by_one(s: Slip) -> str | None:
-    whole = s.kind == "count" or (s.brought in ("1", "-1") and s.kind == "term" and s.is_of_a_whole_number)
-    return f"the number is off by one: {s.new}, not {s.old}." if whole else None
-
-
-def _missing_path(s: Slip) -> str | None:
-    if s.kind != "term" or not s.brought:
-        return None
-    what = s.definitions.get(s.brought)
-    names = re.findall(r"[A-Za-z_]\w*", s.brought)
-    flows = is_derivative_like(s.name) and any(is_derivative_like(n) for n in names)
-    every = "; each use of a value adds its own term to its gradient" if flows else ""
-    return f"a term is missing: {s.brought}{f' = {what}' if what else ''}{every}."
-
-
-_REAL = "the input is real, and so is its gradient: autograd differentiates the real part of the output"
-
-
-def _imaginary_term(s: Slip) -> str | None:
-    if s.kind != "drop term" or not re.fullmatch(r"[\d.]+j", s.brought):
-        return None
-    return f"{_REAL}, so {s.old} becomes {s.new}."
-
-
-def _extra_term(s: Slip) -> str | None:
-    if s.kind != "drop term":
-        return None
-    return f"there is a term too much{f', {s.brought}' if s.brought else ''}: {s.old} becomes {s.new}."
-
-
 # ------------------------------------------------------------------------------------------------ signs, brackets
 
 
 def _sign_of_difference(s: Slip) -> str | None:
     if s.kind != "operand order" or not is_difference(s.new):
         return None
-    return f"the difference is the wrong way round: it is {s.new}, the derivative of which carries the sign."
+    return f"the difference is the wrong way round: it is {s.new}."
 
 
 def _whole_sign(s: Slip) -> str | None:
@@ -313,11 +158,7 @@ def _whole_sign(s: Slip) -> str | None:
     line = s.scene.site.expression.text
     if s.edit.text not in (f"-{line}", f"-({line})") and line not in (f"-{s.edit.text}", f"-({s.edit.text})"):
         return None
-    return f"yours is exactly minus the truth: {s.name} is {_short(s.edit.text)}."
-
-
-def _short(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."
+    return f"yours is exactly minus the truth: {s.subject} is {short(s.edit.text)}."
 
 
 def _tanh_squared(s: Slip) -> str | None:
@@ -486,13 +327,13 @@ def _condition(s: Slip) -> str | None:
 def _like_another(s: Slip) -> str | None:
     if not s.kind.startswith("like "):
         return None
-    return f"{s.name} is to {s.kind[5:]} as its names are to that line's, and so it is {_short(s.edit.text)}."
+    return f"as {s.kind[5:]} is computed, {s.subject} is {short(s.edit.text)}."
 
 
 def _as_elsewhere(s: Slip) -> str | None:
     if s.kind != "as elsewhere":
         return None
-    return f"where {s.name} is computed elsewhere in your code, it has {_short(s.new)}, and here {_short(s.old)}."
+    return f"where {s.name} is computed elsewhere in your code, it has {short(s.new)}, and here {short(s.old)}."
 
 
 def _anything(s: Slip) -> str | None:
@@ -510,14 +351,14 @@ ROWS: tuple[Row, ...] = (
     Row("overwritten", _overwritten),
     _row("the bounds of a loop", ("bounds",), "the loop goes through other turns: {old} becomes {new}."),
     _row("not a sum", ("summed up",), "{name} is not a sum over the rounds; each time it is a new value: {new}."),
+    _row("what is left alone", ("left alone",), "an entry of {name} takes no part, as an intercept's penalty: {new}."),
+    _row("a counterpart", ("counterpart",), "what {name} receives in one place it receives in another too: {new}."),
     _row("the sign of what is added", ("statement sign",), "the sign is wrong: {old} becomes {new}."),
     _row("results swapped", ("results swapped",), "what is returned stands in the wrong order: it is {new}."),
     _row("names swapped", ("names swapped",), "two names stand in each other's place: {old} becomes {new}."),
     _row("two slips", ("two edits",), "there are two slips in this line: {old} becomes {new}."),
     _row(
-        "the mean of a block",
-        ("block mean",),
-        "each entry here is the mean of a block, so each gets the block's mean gradient: {new}.",
+        "the mean of a block", ("block mean",), "each entry is a block's mean, so each gets the mean gradient: {new}."
     ),
     Row("as elsewhere", _as_elsewhere),
     Row("as a line beside", _like_another),
@@ -525,7 +366,7 @@ ROWS: tuple[Row, ...] = (
     _row("half of a pair", ("symmetric part",), "a matrix and its transpose each give half: {old} becomes {new}."),
     _row("a factor elsewhere", ("factor moved",), "a factor stands at the wrong term: {old} becomes {new}."),
     _row("another part", ("another part",), "this is another part of the array than is meant: it is {new}."),
-    Row("off by one", _off_by_one),
+    Row("off by one", off_by_one),
     _row("a flag", ("flag",), "the flag is {new}, not {old}."),
     Row("the value before the activation", _before_activation),
     Row("the value after the activation", _after_activation),
@@ -533,27 +374,29 @@ ROWS: tuple[Row, ...] = (
     Row("the gradient for its value", _derivative_for_primal),
     Row("another index", _other_index),
     Row("another name", _other_name),
-    Row("a gradient not carried on", _not_carried),
-    Row("degrees for radians", _degrees),
-    Row("the logarithm as parameter", _log_parameter),
-    Row("the 1/n of a mean", _batch_mean),
-    Row("the upstream gradient", _upstream),
-    Row("one parameter in two cells", _two_cells),
-    Row("the 2 of a complex input", _wirtinger_two),
-    Row("the 2 of a square", _factor_two),
-    Row("computed and never used", _never_used),
-    Row("a constant factor", _constant_factor),
-    Row("a missing factor", _missing_factor),
+    Row("a gradient not carried on", not_carried),
+    Row("degrees for radians", degrees),
+    Row("the logarithm as parameter", log_parameter),
+    Row("the 1/n of a mean", batch_mean),
+    Row("the upstream gradient", upstream),
+    Row("one parameter in two cells", two_cells),
+    Row("the 2 of a complex input", wirtinger_two),
+    Row("the 2 of a square", factor_two),
+    Row("computed and never used", never_used),
+    Row("a constant factor", constant_factor),
+    Row("a missing factor", missing_factor),
     Row("the sign of a difference", _sign_of_difference),
     Row("the sign of the quotient rule", _quotient_sign),
     Row("the sign of the whole", _whole_sign),
+    _row("an inverse", ("inverse",), "a matrix and its inverse stand in each other's place: {old} becomes {new}."),
+    _row("a normaliser", ("normaliser",), "the weights are to sum to one: {old} is not yet divided by its sum, {new}."),
     _row("a sign", ("sign",), "the sign is wrong: {old} becomes {new}."),
     Row("the denominator of the quotient rule", lambda s: _quotient(s) if s.kind != "divide" or "/" in s.old else None),
-    Row("an extra factor", _extra_factor),
-    Row("a factor missing in a name", _hidden_factor),
-    Row("a missing path", _missing_path),
-    Row("an imaginary part", _imaginary_term),
-    Row("an extra term", _extra_term),
+    Row("an extra factor", extra_factor),
+    Row("a factor missing in a name", hidden_factor),
+    Row("a missing path", missing_path),
+    Row("an imaginary part", imaginary_term),
+    Row("an extra term", extra_term),
     Row("the square in tanh's slope", _tanh_squared),
     Row("an exponent", _exponent),
     Row("brackets", _brackets),
@@ -568,7 +411,7 @@ ROWS: tuple[Row, ...] = (
         "the code clips first, and where it clips the derivative is zero: {new} keeps only what was not cut.",
     ),
     Row("a condition", _condition),
-    _row("a real part", ("real part",), _REAL + ": {new}."),
+    _row("a real part", ("real part",), REAL + ": {new}."),
     _row(
         "a conjugate", ("conjugate",), "torch's gradient of a complex input is the conjugate of the derivative: {new}."
     ),

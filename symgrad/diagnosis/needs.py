@@ -171,6 +171,9 @@ def _forms(rank: int, tensors: bool) -> Iterator[_Form]:
     """The ways in which a value is laid out over a line of so many axes: ``{}`` is its text, in brackets if need be."""
     yield "{}", 0.0, lambda v: v
     yield "{}**2", 0.35, lambda v: v**2
+    yield "(1 / {})", 0.4, lambda v: 1 / v if not v.ndim else v[:0]
+    yield "1 - {}", 0.5, lambda v: 1 - v
+    yield "1 - {}**2", 0.5, lambda v: 1 - v**2
     if rank > 1:
         yield "{}[:, None]", 0.1, lambda v: v[:, None]
         yield "{}[None, :]", 0.1, lambda v: v[None, :]

@@ -20,7 +20,7 @@ from symgrad.diagnosis.edits import Draft, every, is_idle, search
 from symgrad.diagnosis.faulty_lines import WASTE, trees_beside, visible_in, wastes
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
-from symgrad.diagnosis.statement_edits import reordered, statement_edits, statements_of
+from symgrad.diagnosis.statement_edits import reordered, statement_edits, statements_of, stored_in
 from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, look_where_right, places_of
 from symgrad.program.program import Program, size
 
@@ -30,6 +30,7 @@ _TRIES = 1500  # edits of one place that are computed by value
 _OFFERED = 6
 _FACTORS, _SHORT = 10, 12  # values of which products are tried as a term, and letters of one that has no name
 _LIKELY, _OTHER = 1.25, 1.7  # what it costs, with the line's own last value in it, or one that is used nowhere, or not
+_NOTHING = 0.5  # how much likelier a term is missing where there is nothing else
 _INDEX = 1.0  # what it costs to take another array's index
 _BOUND = 0.6  # what it costs to change where a loop begins, or where it ends
 _PASSED_ON = 0.3  # what it costs to change a value where it is only returned
@@ -37,6 +38,9 @@ _SHARED = 0.4  # what it costs that a right result comes from a line as well
 
 Line = tuple[str | None, int]
 Known = Mapping[tuple[str, "int | None"], str]  # what is known of a line, by its name and number
+BEFORE = "<before>"  # the name by which a line is known that a wrong one uses
+_BEGINS = 0.25  # how much less likely a number is that others go on from
+_NEARER = 0.25  # how much likelier such a line is, where nothing else is known of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,17 @@ class Suspect:
         more = {"index": self._indices, "rounds": self._bounds}.get(self.place.role, self._recurrent)()
         if self.place.role == "rounds":  # the mean of a range, or minus one, is nothing to go through
             found = [d for d in found if self.bench.goes_through(d.make().text)]
+        if isinstance(self.place.expression.tree, ast.BinOp) and self._is_nothing:
+            found = [replace(d, cost=d.cost - _NOTHING * (d.make().kind == "term")) for d in found]
         return sorted([*more, *found], key=lambda draft: draft.cost)
+
+    @property
+    def _is_nothing(self) -> bool:
+        """Whether products give 0 wherever they were looked at: a tangent that no term begins, for example."""
+        try:
+            return not any(np.any(as_array(v)) for v in self.bench.values(self.place.expression.text))
+        except Exception:  # what cannot be computed by itself is not known to be nothing
+            return False
 
     def _bounds(self) -> Iterator[Draft]:
         """Other turns of a loop over a range: from 0 or 1, or from the turn that an outer loop is at, up to another
@@ -114,11 +128,18 @@ class Suspect:
         names += [a for a in self.atoms if a.kind == "written" and len(a.text) < _SHORT][:_FACTORS]
         likely = {place.name, *self.bench.forgotten}
         numbers = all(not np.ndim(as_array(a.value[0])) for a in names)
+        try:
+            rank = np.ndim(as_array(self.bench.values(text)[0]))
+        except Exception:  # what cannot be computed by itself lacks no product that could be
+            return
         for a, b in itertools.combinations(names, 2):
             cost = _LIKELY if likely & {a.text, b.text} else _OTHER
-            for form in ("{} * {}",) if numbers else ("{} * {}", "{} @ {}", "{}.T @ {}"):
-                new = f"{text} + {form.format(wrapped(a.text), wrapped(b.text))}"
-                edit = Edit(new, text, new, "term", cost + 0.1 * ("@" in form), "product")
+            if rank == 0 < max(np.ndim(as_array(x.value[0])) for x in (a, b)):
+                continue  # a number stays one
+            forms = ("{} * {}",) if numbers else ("{} * {}", "{} @ {}", "{}.T @ {}")
+            for sign, form in itertools.product("+-", forms):
+                new = f"{text} {sign} {form.format(wrapped(a.text), wrapped(b.text))}"
+                edit = Edit(new, text, new, "term", cost + 0.1 * ("@" in form) + 0.05 * (sign == "-"), "product")
                 yield Draft(edit.cost, lambda edit=edit: edit)
 
 
@@ -151,7 +172,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
         for u in units
     }
     feeds = _Feeds.of(d)
-    places = {u: [p for p in ps if feeds.wrong(p) is not False] for u, ps in places.items()}
+    places = {u: [p for p in ps if not feeds.right_alone(p)] for u, ps in places.items()}
     seen = {u: look_at(trials, u, ps) for u, ps in places.items() if ps}
     needs, rights = _needs(trials, d, [p for ps in places.values() for p in ps])
     found, statements = [], []
@@ -181,11 +202,10 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
 
 @dataclass(frozen=True)
 class _Feeds:
-    """The lines of code that the wrong results come from, and those that the right ones do, and all that are known."""
+    """The lines of code that the wrong results come from, and those that the right ones do."""
 
     to_wrong: frozenset[Line]
     to_right: frozenset[Line]
-    known: frozenset[Line]
 
     @classmethod
     def of(cls, d: Derivation) -> _Feeds:
@@ -196,16 +216,18 @@ class _Feeds:
             return frozenset((s.file, s.line) for s in sources if s is not None and s.line is not None)
 
         wrong, right = ([f.hand for f in d.finals if f.wrong is w] for w in (True, False))
-        known = lines(range(len(program.steps)))
-        return cls(lines(program.needed(wrong)), lines(program.needed(right)), known)
-
-    def wrong(self, place: Place) -> bool | None:
-        """Whether a wrong result comes from a place; None where that is not known, as of a condition."""
-        mine = _lines_of(place)
-        return None if mine.isdisjoint(self.known) else not mine.isdisjoint(self.to_wrong)
+        looked_at = [i for guard in program.guards for i in guard.args]  # a wrong choice makes a wrong result
+        return cls(lines(program.needed([*wrong, *looked_at])), lines(program.needed(right)))
 
     def right(self, place: Place) -> bool:
+        """Whether a right result comes from a place."""
         return not _lines_of(place).isdisjoint(self.to_right)
+
+    def right_alone(self, place: Place) -> bool:
+        """Whether right results alone come from a place.  Of what is 0 no result is known to come, and what is returned
+        is returned for each by itself."""
+        returns = isinstance(place.expression.statement, ast.Return)
+        return self.right(place) and _lines_of(place).isdisjoint(self.to_wrong) and not returns
 
 
 def _lines_of(place: Place) -> set[Line]:
@@ -235,10 +257,12 @@ def _key(place: Place) -> tuple[str, int] | None:
 def _prior(place: Place, is_entry: bool, verdicts: Known, named: Collection[str]) -> float:
     """How unlikely it is that a place is wrong; a value of the model's under another name may be one by chance."""
     known = verdicts.get((place.name, place.line), "")
-    forward = 0.5 if place.name in named else 0.2
-    prior = {"wrong": -0.1, "forward": forward, "right": 0.2, "misnamed": -0.05}.get(known, 0.0)
+    forward = 0.5 if place.name in named else 0.3
+    nearer = -_NEARER * ((BEFORE, place.line) in verdicts)
+    prior = {"wrong": -0.1, "forward": forward, "right": 0.2, "misnamed": -0.05}.get(known, nearer)
     prior += {"returned": 0.2, "test": 0.2, "rounds": 0.3, "index": 0.1}.get(place.role, 0.0)
-    return prior + (0.0 if is_entry else 0.3)
+    begins = isinstance(place.expression.tree, ast.Constant) and stored_in(place.unit)[place.name] > 1
+    return prior + (0.0 if is_entry else 0.3) + _BEGINS * begins
 
 
 @functools.lru_cache(maxsize=512)

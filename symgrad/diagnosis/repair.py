@@ -26,7 +26,7 @@ from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves, source_of, swap
 from symgrad.diagnosis.mistakes import explain
 from symgrad.diagnosis.scope import Site
 from symgrad.diagnosis.slip import Slip
-from symgrad.diagnosis.source_code import Code, Unit, code_of, edited
+from symgrad.diagnosis.source_code import Code, Unit, code_of, edited, line_around
 from symgrad.diagnosis.statement_edits import KINDS
 from symgrad.diagnosis.typeset_edits import typeset_edit, typeset_side
 from symgrad.errors import SymgradError
@@ -146,6 +146,7 @@ def repair(problem: Problem, proposals: Sequence[Proposal]) -> tuple[tuple[Repai
 
 
 _FOR_YOUR = "right for your"
+_WHOLE = re.compile(r"(?<![\w.*])(?:[2-9]|[1-9]\d+)(?![\w.])")
 _SIZED = re.compile(r"\.(?:shape|size|numel)\b|\blen\(")
 
 
@@ -161,20 +162,27 @@ def widest(
     that is right for the given data or lengths.
 
     ``judge`` is asked for a choice and whether it is to be right at other lengths of the axes too: that is asked of an
-    edit that brings in a length, which may be a 3 by chance.
+    edit that brings in a length, which may be a 3 by chance, or a number, which may be a length.
     """
     narrow: list[tuple[Choice, tuple[str, str] | None]] = []
     for choice in choices:
-        lengths = any(len(_SIZED.findall(e.after)) > len(_SIZED.findall(e.before)) for e in edits_of(choice) if e)
+        lengths = any(_may_be_a_length(e) for e in edits_of(choice) if e)
         made = judge(choice, lengths)
         if made is not None and not made[1].startswith(_FOR_YOUR):
             return choice, made
         if lengths or made is not None:
             narrow.append((choice, made))
     for choice, made in narrow:
-        if (made := made or judge(choice, False)) is not None:
+        if made is not None:
             return choice, made
+        if (made := judge(choice, False)) is not None:
+            return choice, (made[0], made[1] if made[1].startswith(_FOR_YOUR) else f"{_FOR_YOUR} sizes only")
     return None
+
+
+def _may_be_a_length(e: Edit) -> bool:
+    numbers = set(_WHOLE.findall(e.after)) ^ set(_WHOLE.findall(e.before))
+    return bool(numbers) or len(_SIZED.findall(e.after)) > len(_SIZED.findall(e.before))
 
 
 def judged_right(
@@ -249,7 +257,8 @@ def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], kin
         formula = p.site[0].formula
         if isinstance(formula, Latex) and (made := typeset_edit(formula, e.text)) is not None:
             before, after, (old, new) = typeset_side(formula), typeset_side(made[0]), made[1]
-        yield Repair(p.name, p.line, before, after, why, proved, family, (old, new), span, e.cost, file)
+        within = None if site is None or before != p.text else line_around(site.unit, site.expression)
+        yield Repair(p.name, p.line, before, after, why, proved, family, (old, new), span, e.cost, file, within)
 
 
 # ------------------------------------------------------------------------------------------------ leaves

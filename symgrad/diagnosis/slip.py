@@ -56,6 +56,16 @@ class Slip:
     brought: str = ""  # the operand that the edit put in or took away
     written: Mapping[str, str] = field(default_factory=dict)  # what names are defined as, where there is no scene
 
+    @property
+    def subject(self) -> str:
+        """What the edited expression is the value of, in words."""
+        expression = None if self.scene is None else self.scene.site.expression
+        if expression is not None and expression.op is not None:
+            return f"what is {'taken from' if isinstance(expression.op, ast.Sub) else 'added to'} {self.name}"
+        if expression is not None and isinstance(expression.statement, ast.Return) and self.name != "return":
+            return f"what is returned for {self.name}"
+        return self.name
+
     @cached_property
     def definitions(self) -> dict[str, str]:
         """What the user wrote after ``name =``, for the names assigned in the same function."""
@@ -174,3 +184,7 @@ def _is_ratio(ratio: np.ndarray, x: Any) -> bool:
     except ValueError:
         return False
     return bool(np.max(np.abs(value - ratio), initial=0) <= 1e-9 * np.max(np.abs(ratio), initial=0))
+
+
+def short(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

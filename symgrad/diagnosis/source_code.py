@@ -10,6 +10,7 @@ import itertools
 import linecache
 import textwrap
 import types
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -145,6 +146,34 @@ def statement_at(unit: Unit, line: int | None, name: str | None) -> ast.stmt | N
     ]
     binding = [s for s in found if name in _bound(s)]
     return (binding or found or [None])[0]
+
+
+def lines_before(unit: Unit, line: int | None, name: str | None) -> list[tuple[int, str]]:
+    """The lines of the user's file, each with its text, that bind what the statement on a line uses; not those that
+    only begin with a number what other lines go on with."""
+    statement = statement_at(unit, line, name)
+    used = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)} if statement is not None else set()
+    binding = [s for s in ast.walk(unit.node) if isinstance(s, _SIMPLE)]
+    times = Counter(n for s in binding for n in _bound(s))
+    found = (s for s in binding if s is not statement and not used.isdisjoint(_bound(s)))
+    return [(unit.first + s.lineno - 1, ast.unparse(s)) for s in found if not _only_begins(s, times)]
+
+
+def _only_begins(s: ast.stmt, times: Mapping[str, int]) -> bool:
+    numbers = isinstance(s, ast.Assign) and all(isinstance(n, _NUMBERS) for n in ast.walk(s.value))
+    return numbers and all(times[n] > 1 for n in _bound(s))
+
+
+_NUMBERS = (ast.Constant, ast.Tuple, ast.List, ast.UnaryOp, ast.operator, ast.unaryop, ast.expr_context)
+
+
+def line_around(unit: Unit, expression: Expression) -> tuple[str, int] | None:
+    """The line that an expression stands in, and at which column; None where it goes over several."""
+    if "\n" in expression.text or unit.is_lambda:
+        return None
+    start = unit.text.rfind("\n", 0, expression.start) + 1
+    line = unit.text[start : (unit.text + "\n").index("\n", start)]
+    return line.strip(), expression.start - start - (len(line) - len(line.lstrip()))
 
 
 def _bound(statement: ast.stmt) -> list[str]:

@@ -19,10 +19,12 @@ from symgrad.diagnosis.structural_edits import other_places, other_slices
 from symgrad.diagnosis.trials import Place, base_name
 
 KINDS = frozenset(
-    "overwritten,repeated index,summed up,statement sign,results swapped,left out,another part,order".split(",")
+    ("overwritten", "repeated index", "summed up", "statement sign", "results swapped", "left out", "another part")
+    + ("order", "counterpart", "left alone")
 )
 
 _NOTHING = ast.Constant(None)
+_PLACES = 5  # where a counterpart may belong
 
 
 def statements_of(unit: Unit) -> list[Place]:
@@ -82,12 +84,12 @@ def _may_follow(now: Sequence[ast.stmt], then: Sequence[ast.stmt], unit: Unit) -
     if not (puts & (last | put) or put & first):
         return False
     reads, wrote = ({name for s in some for name in _names(s)[k]} for k, some in ((0, now), (1, then)))
-    stored = _stored(unit)
+    stored = stored_in(unit)
     return all(stored[name] > 1 for name in wrote & reads)
 
 
 @functools.lru_cache(64)
-def _stored(unit: Unit) -> Counter[str]:
+def stored_in(unit: Unit) -> Counter[str]:
     """How often a unit gives each name a value."""
     found = Counter(n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
     found.update(a.arg for a in ast.walk(unit.node) if isinstance(a, ast.arg))
@@ -128,8 +130,13 @@ def statement_edits(place: Place, env: Mapping[str, Any]) -> Iterator[Edit]:
         case ast.AugAssign(target=ast.Subscript(value=of, slice=at) as target, op=ast.Add() | ast.Sub() as op, value=v):
             for new in _added_at(u(of), at, u(at), u(v), "" if isinstance(op, ast.Add) else "-", env):
                 yield edit(new, "repeated index", 1.0)
-            yield edit(f"{u(target)} {'-=' if isinstance(op, ast.Add) else '+='} {u(v)}", "statement sign", 1.0)
+            other = "-=" if isinstance(op, ast.Add) else "+="
+            yield edit(f"{u(target)} {other} {u(v)}", "statement sign", 1.0)
             yield edit(f"{u(target)} = {u(v)}", "summed up", 1.15)
+            for there in _other_places(place, at):
+                for sign in (other, "+=" if other == "-=" else "-="):
+                    more = f"{u(of)}[{there}] {sign} {u(v)}"
+                    yield Edit(f"{text}{_new_line(place)}{more}", text, more, "counterpart", 1.3)
         case ast.AugAssign(target=target, op=ast.Add() | ast.Sub() as op, value=v):
             yield edit(f"{u(target)} {'-=' if isinstance(op, ast.Add) else '+='} {u(v)}", "statement sign", 1.0)
             yield edit(f"{u(target)} = {u(v)}", "summed up", 1.15)
@@ -139,6 +146,10 @@ def statement_edits(place: Place, env: Mapping[str, Any]) -> Iterator[Edit]:
                 yield edit(new, "repeated index", 1.05)
         case ast.Assign(targets=[ast.Attribute() as target], value=v):
             yield edit(f"{u(target)} += {u(v)}", "overwritten", 1.0)
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp()) if name not in env:
+            for at in ("0", "-1", ":, 0", ":, -1"):  # an intercept that is not penalised
+                more = f"{name}[{at}] = 0"
+                yield Edit(f"{text}{_new_line(place)}{more}", text, more, "left alone", 1.35 + 0.05 * (at != "0"))
         case ast.Assign(targets=[ast.Name(id=name)], value=v) if name in env:
             yield edit(f"{name} += {u(v)}", "overwritten", 1.0)
             yield edit(f"{name} = {name} + {_loose(u(v))}", "overwritten", 1.1)
@@ -158,6 +169,23 @@ def statement_edits(place: Place, env: Mapping[str, Any]) -> Iterator[Edit]:
 def _written(place: Place, node: ast.AST) -> str:
     start, end = span(place.unit.text, node)
     return place.unit.text[start:end]
+
+
+def _other_places(place: Place, index: ast.expr) -> list[str]:
+    """The other indices of the loop that a statement stands in, or of its function: where a counterpart may belong."""
+    own = place.expression.statement
+    around = [n for n in ast.walk(place.unit.node) if isinstance(n, ast.For) and any(s is own for s in ast.walk(n))]
+    nodes = [n.slice for n in ast.walk(around[-1] if around else place.unit.node) if isinstance(n, ast.Subscript)]
+    alike = [n for n in nodes if isinstance(n, ast.Slice) == isinstance(index, ast.Slice)]
+    found = dict.fromkeys(_written(place, n) for n in alike if not isinstance(n, ast.Constant))
+    return [text for text in found if text != _written(place, index)][:_PLACES]
+
+
+def _new_line(place: Place) -> str:
+    """The end of a line, and the margin of a statement."""
+    text, start = place.unit.text, place.expression.start
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    return f"\n{line[: len(line) - len(line.lstrip())]}"
 
 
 def _loose(text: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import keyword
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -20,11 +20,11 @@ import sympy as sp
 
 from symgrad.checking.exploration import Findings
 from symgrad.checking.results import StepFinding
-from symgrad.diagnosis.claims import Line, Meaning, phrase
+from symgrad.diagnosis.claims import Line, Meaning, phrase, read_name, squashed
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
 from symgrad.diagnosis.explanations import Blame, Key, explain, key_of, needed
 from symgrad.diagnosis.propagation import Fix, Over, Walk, recompute, walk
-from symgrad.diagnosis.suspects import increments, writes
+from symgrad.diagnosis.suspects import increments, suspects, writes
 from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, is_zero, same
 from symgrad.ops.row import precision
@@ -209,10 +209,50 @@ def _finding(d: Derivation, first: Walk, after: Walk, wrong: Mapping[int, Fix], 
         }.get(status.kind, "unknown")
         if status.kind == "right" and status.entry is not None and status.entry.kind == "value":
             verdict = "forward"
-        if verdict == "misnamed" and not (meaning.whole and _is_a_name(line.name)):
-            verdict = "right"  # its name says nothing that is known
+        known = meaning.whole and _is_a_name(line.name) and not _says_so(line.name, claims or "")
+        if verdict == "misnamed" and not known:
+            verdict = "right"  # its name says nothing that is known, or just that
     error = None if entry is None else _error(first.values[i], d.values[entry.step])
-    return StepFinding(line.name, line.binding.version, line.binding.source, claims, verdict, error)
+    unsure = _unsure(d, after, i) if verdict == "wrong" else ()
+    return StepFinding(line.name, line.binding.version, line.binding.source, claims, verdict, error, unsure)
+
+
+def _unsure(d: Derivation, w: Walk, step: int) -> tuple[Source, ...]:
+    """The lines before one of which nothing is known: those that it uses, and those that a choice is made by which the
+    model does not make as well.
+    """
+    guards = d.branch.program.guards
+    models = {g.args for g in guards if g.source is not None and _stands_in(g.source, d.lines_of_model)}
+    own = [g for g in guards if g.args not in models]
+    lines = [i for i in suspects(d, w, step) if i in d.lines]
+    lines += [i for g in own for a in g.args for i in _unknown_before(d, w, a)]
+    right = d.program.needed([f.hand for f in d.finals if not f.wrong])
+    here = sorted((i for i in set(lines) - set(right) if i != step), reverse=True)
+    sources = [*(d.lines[i].binding.source for i in here), *(g.source for g in own)]
+    mine = d.lines[step].binding.source
+    found = {(s.file, s.line): s for s in sources if s is not None}
+    return tuple(s for s in found.values() if mine is None or s.line != mine.line)
+
+
+def _stands_in(source: Source, lines: Collection[tuple[str | None, int | None]]) -> bool:
+    return (source.file, source.line) in lines
+
+
+def _unknown_before(d: Derivation, w: Walk, step: int) -> Iterator[int]:
+    """The lines that a step comes from and that are none of the model's values, the step's own among them."""
+    if step in d.lines and w.statuses[step].kind not in ("forward", "right"):
+        yield step
+    yield from suspects(d, w, step)
+
+
+def _says_so(name: str, claims: str) -> bool:
+    """Whether a name says that it holds such a quantity, which may be one of several of that name or have none.
+
+    >>> _says_so("zbar", "d out / d z[2]"), _says_so("dh", "d out / d z"), _says_so("dS", "a step of the derivative")
+    (True, False, True)
+    """
+    wrt = claims.rpartition(" / d ")[2].partition("[")[0]
+    return "a step of" in claims or any(squashed(r.wrt) == squashed(wrt) for r in read_name(name))
 
 
 def _is_a_name(text: str) -> bool:

@@ -1,21 +1,19 @@
-"""Edits that move or change what stands in an expression: operators, brackets, operand order, dropped terms and
+"""Edits that move or change what stands in an expression: operators, operand order, dropped terms and
 factors, other functions, axes, reductions and transposes.
 """
 
 from __future__ import annotations
 
 import ast
-import io
 import itertools
-import tokenize
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
+from symgrad.diagnosis.brackets import rebracketed
 from symgrad.diagnosis.candidates import wrapped
 from symgrad.diagnosis.expression_text import (
     MODULES,
@@ -30,129 +28,6 @@ from symgrad.diagnosis.expression_text import (
     sub_values,
 )
 from symgrad.diagnosis.source_code import edited
-
-# ------------------------------------------------------------------------------------------------------------ brackets
-# Brackets put in, taken away, or moved: every other reading of the same row of operands and operators.
-
-_MOST = 28  # operands of an expression that is read in other ways
-_OPENS, _CLOSES = frozenset("(["), frozenset(")]")
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    text: str
-    start: int
-    end: int
-    kind: int
-
-
-def rebracketed(text: str) -> Iterator[tuple[float, str]]:
-    """The expressions that differ from one by one pair of brackets, each with what it costs; each meaning once.
-
-    >>> [t for _, t in rebracketed("a - b * c")]
-    ['(a - b) * c']
-    >>> [t for _, t in rebracketed("(1 + a) * s")]
-    ['1 + a * s']
-    >>> "s * (1 + a * (1 - s))" in [t for _, t in rebracketed("s * (1 + a) * (1 - s)")]
-    True
-    """
-    try:
-        tokens = _tokens(text)
-        seen = {_meaning(text)}
-    except (tokenize.TokenError, SyntaxError, IndentationError):
-        return
-    starts = [k for k, t in enumerate(tokens) if _begins(tokens, k)]
-    ends = [k for k, t in enumerate(tokens) if _finishes(tokens, k)]
-    if len(ends) > _MOST:
-        return
-    pairs = list(_pairs(tokens))
-    ranges = [(i, j) for i in starts for j in ends if i < j and _is_even(tokens, i, j)]
-    wrapped = (((), (i, j), 0.8) for i, j in ranges)
-    bare = ((p, (), 0.85) for p in pairs)
-    places = [(i, j) for i in starts for j in {*ends, *(b for _, b in pairs)} if i < j and _is_even(tokens, i, j)]
-    moved = (((i, j), (a, b), 0.9) for i, j in pairs for a, b in places if _shares((i, j), (a, b)))
-    for taken, put, cost in itertools.chain(wrapped, bare, moved):
-        new = _written_in_brackets(text, tokens, taken, put)
-        try:
-            meaning = _meaning(new)
-        except SyntaxError:
-            continue
-        if meaning not in seen:
-            seen.add(meaning)
-            yield cost, new
-
-
-def _tokens(text: str) -> list[_Token]:
-    lines = list(itertools.accumulate((len(x) for x in f"({text}\n)".splitlines(keepends=True)), initial=0))
-    found = []
-    for t in tokenize.generate_tokens(io.StringIO(f"({text}\n)").readline):
-        if t.type in (tokenize.NAME, tokenize.NUMBER, tokenize.OP, tokenize.STRING):
-            found.append(
-                _Token(t.string, lines[t.start[0] - 1] + t.start[1] - 1, lines[t.end[0] - 1] + t.end[1] - 1, t.type)
-            )
-    return found[1:-1]
-
-
-def _begins(tokens: list[_Token], k: int) -> bool:
-    """Whether an operand begins with a token."""
-    t, before = tokens[k], tokens[k - 1].text if k else ""
-    if before == "." or _is_operand_end(tokens, k - 1):
-        return False
-    return t.kind in (tokenize.NAME, tokenize.NUMBER) or t.text in ("(", "[", "-")
-
-
-def _is_operand_end(tokens: list[_Token], k: int) -> bool:
-    return k >= 0 and (tokens[k].kind in (tokenize.NAME, tokenize.NUMBER) or tokens[k].text in _CLOSES)
-
-
-def _finishes(tokens: list[_Token], k: int) -> bool:
-    """Whether an operand ends with a token."""
-    after = tokens[k + 1].text if k + 1 < len(tokens) else ""
-    return _is_operand_end(tokens, k) and after not in (".", "(", "[")
-
-
-def _is_even(tokens: list[_Token], i: int, j: int) -> bool:
-    """Whether tokens i to j close what they open, and hold no comma or colon of what is around them."""
-    depth = 0
-    for t in tokens[i : j + 1]:
-        depth += (t.text in _OPENS) - (t.text in _CLOSES)
-        if depth < 0 or (not depth and t.text in (",", ":", "=")):
-            return False
-    return not depth
-
-
-def _pairs(tokens: list[_Token]) -> Iterator[tuple[int, int]]:
-    """The brackets that only group."""
-    stack = []
-    for k, t in enumerate(tokens):
-        if t.text in _OPENS:
-            stack.append(k)
-        elif t.text in _CLOSES and stack:
-            i = stack.pop()
-            if t.text == ")" and not _is_operand_end(tokens, i - 1):
-                yield i, k
-
-
-def _shares(pair: tuple[int, int], put: tuple[int, int]) -> bool:
-    """Whether a pair of brackets put anew has one end where the old pair has it."""
-    (i, j), (a, b) = pair, put
-    return (a == i + 1 and b != j - 1) or (b == j - 1 and a != i + 1) or (a == i and b > j) or (b == j and a < i)
-
-
-def _written_in_brackets(text: str, tokens: list[_Token], taken: tuple[int, ...], put: tuple[int, ...]) -> str:
-    marks = [(tokens[k].start, tokens[k].end, "") for k in taken]
-    if put:
-        marks += [(tokens[put[0]].start, tokens[put[0]].start, "("), (tokens[put[1]].end, tokens[put[1]].end, ")")]
-    for start, end, new in sorted(marks, key=lambda m: (m[0], m[1]), reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
-
-
-def _meaning(text: str) -> str:
-    return ast.dump(ast.parse(f"({text}\n)", mode="eval"))
-
-
-# ---------------------------------------------------------------------------------------------------- structural edits
 
 _SWAPS = {ast.Add: ("-", "*"), ast.Sub: ("+",), ast.Mult: ("/", "@", "+"), ast.Div: ("*",), ast.MatMult: ("*",)}
 _SIGN = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
@@ -200,6 +75,8 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
         yield cost, "brackets", 0, len(t.text), new
     for new in _names_swapped(t, bench):
         yield 1.0, "names swapped", 0, len(t.text), new
+    for cost, new in _indices_everywhere(t, bench):
+        yield cost + 0.1, "index", 0, len(t.text), new
     if not bench.typed:
         yield 1.3, "zero", 0, len(t.text), _zero(t, bench)
         yield from _array_changes(t, bench)
@@ -212,7 +89,14 @@ def _zero(t: Text, bench: Bench) -> str:
 
 
 def _names_swapped(t: Text, bench: Bench) -> Iterator[str]:
-    """Two variables of one shape, each in the places of the other."""
+    """Two variables of one shape, or two entries of one, each in the places of the other."""
+    entries: dict[str, list[ast.expr]] = {}
+    for n in ast.walk(t.tree):
+        if isinstance(n, ast.Subscript) and isinstance(n.value, ast.Name) and not isinstance(n.slice, ast.Slice):
+            entries.setdefault(t.of(n), []).append(n)
+    for a, b in itertools.combinations(sorted(entries), 2):
+        if a.partition("[")[0] == b.partition("[")[0]:
+            yield edited(t.text, [(*t.span(n), b if t.of(n) == a else a) for n in (*entries[a], *entries[b])])
     nodes = [n for n in ast.walk(t.tree) if isinstance(n, ast.Name)]
     values = {n.id: bench.scopes[0].get(n.id) for n in nodes}
     kinds = (int, float, complex, np.ndarray, np.generic, torch.Tensor)
@@ -221,6 +105,17 @@ def _names_swapped(t: Text, bench: Bench) -> Iterator[str]:
         if shapes[a] == shapes[b]:
             spans = [(*t.span(n), b if n.id == a else a) for n in nodes if n.id in (a, b)]
             yield edited(t.text, spans)
+
+
+def _indices_everywhere(t: Text, bench: Bench) -> Iterator[tuple[float, str]]:
+    """Another index wherever one stands that stands in several places."""
+    slices: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(t.tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, (ast.Constant, ast.Name, ast.BinOp, ast.UnaryOp)):
+            slices.setdefault(t.of(node.slice), []).append(node.slice)
+    for text, nodes in slices.items():
+        for cost, new in _other_indices(text, nodes[0], bench) if len(nodes) > 1 else ():
+            yield cost, edited(t.text, [(*t.span(n), new) for n in nodes])
 
 
 def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str, str]]:
@@ -259,6 +154,8 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                         yield 1.2, "transpose", f"{_left(fa, '@')} @ {wrapped(fb)}"
                     yield 1.4, "operand order", f"{_left(fb, '@')} @ {wrapped(fa)}"
                 yield 1.25, "outer", f"{wrapped(ta)}[:, None] * {wrapped(tb)}[None, :]"
+                if library := library_name(bench, "torch" if uses_tensors(bench) else "numpy"):
+                    yield 1.3, "inverse", f"{library}.linalg.solve({ta}, {tb})"
             yield from _dropped(t, node)
             if sign in (ast.Add, ast.Sub):
                 yield from ((1.25, "factor moved", new) for new in _factors_moved(t, node))
@@ -269,7 +166,7 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                 if name not in (t.of(a), t.of(b)):
                     cost = 0.7 if name in bench.forgotten else 1.2
                     yield cost, "operator", f"{wrapped(t.of(a))} {other} {name}"
-        case ast.UnaryOp(op=ast.USub(), operand=a):
+        case ast.UnaryOp(op=ast.USub(), operand=a) if not _is_a_step(t.tree, node):
             yield 0.9, "sign", t.of(a)
         case ast.Call(func=f, args=args, keywords=keywords):
             yield from _call_changes(t, node, f, args, keywords, bench)
@@ -293,6 +190,11 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield 1.0, "flag", str(not flag)
         case ast.Attribute(value=v, attr="T"):
             yield 0.9, "transpose", t.of(v)
+
+
+def _is_a_step(tree: ast.expr, node: ast.expr) -> bool:
+    """Whether a number is the step of a slice, whose sign is an order."""
+    return any(isinstance(n, ast.Slice) and n.step is node for n in ast.walk(tree))
 
 
 _LARGEST = 8  # exponents that one may mistake
@@ -386,6 +288,8 @@ def other_slices(at: ast.Slice) -> Iterator[str]:
     lows, highs = ([] if x is None else [new for _, new in _ends(x)] for x in (at.lower, at.upper))
     found = {":-1": ["1:", ":"], "1:": [":-1", ":"]}.get(f"{low}:{high}", [])
     found += [f"{new}:{high}" for new in lows] + [f"{low}:{new}" for new in highs]
+    if not low and at.upper is not None and isinstance(at.upper, ast.BinOp) and high.endswith(" + 1"):
+        found.insert(0, f"{high.removesuffix(' + 1')}:")  # from there on for up to there
     if lows and highs:
         found.append(f"{lows[0]}:{highs[0]}")
     elif f"{low}:{high}" not in (":-1", "1:"):
@@ -478,7 +382,9 @@ def _call_changes(
         yield 1.3, "drop function", t.of(args[0])
     if name == "conj" and (method or args):  # rather than a conjugate of it
         yield 0.9, "conjugate", t.of(f.value if method else args[0])  # type: ignore[attr-defined]
-    if method and name in ("sum", "mean", "flip", "detach", "transpose", "t", "abs"):
+    if method and name in ("transpose", "swapaxes", "t"):
+        yield 0.9, "transpose", t.of(f.value)  # type: ignore[attr-defined]
+    if method and name in ("sum", "mean", "flip", "detach", "abs"):
         yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(f.value)  # type: ignore[attr-defined]
     if not method and name == "sum" and len(args) == 1 and isinstance(args[0], ast.Name):
         yield 0.9, "length", f"len({args[0].id})"
@@ -487,6 +393,10 @@ def _call_changes(
     if len(args) == 2 and not keywords:
         order = 0.85 if name == "cross" else 1.1
         yield order, "operand order", f"{head}({t.of(args[1])}, {t.of(args[0])})"
+        if name == "solve":
+            a, b = (t.of(x) for x in args)
+            yield 1.0, "transpose", f"{head}({wrapped(a)}.T, {b})"
+            yield 1.2, "inverse", f"{_left(wrapped(a), '@')} @ {wrapped(b)}"
         if name in ("dot", "matmul", "mm", "outer"):
             a, b = (wrapped(t.of(x)) for x in args)
             for fa, fb in ((f"{a}.T", b), (a, f"{b}.T"), (f"{a}.T", f"{b}.T")):
@@ -546,12 +456,16 @@ def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
                 if id(node) in multiplied or (isinstance(node, (ast.Name, ast.Attribute)) and node is t.tree)
                 else 1.45
             )
-            yield cost + more, "transpose", start, end, f"{text}.T"
+            yield cost + more, "transpose", start, end, f"{text}{transposing(value.ndim, uses_tensors(bench))}"
             if value.shape[-1] == value.shape[-2] and value.ndim == 2:
                 yield 1.8 + more, "diagonal", start, end, f"{text}.diagonal()"
                 if not np.array_equal(value, value.T):
                     yield 1.3 + more, "symmetric part", start, end, f"({text} + {text}.T)"
                     yield 1.4 + more, "symmetric part", start, end, f"0.5 * ({text} + {text}.T)"
+        if value.ndim and value.dtype.kind == "f" and (value >= 0).all():  # weights that are to sum to one
+            each = "" if value.ndim == 1 else f"{axis(-1)}, {keep}=True"
+            long = 0.0 if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) else 0.45
+            yield 1.3 + long + more, "normaliser", start, end, f"{text} / {text}.sum({each})"
         for k in range(value.ndim):
             if value.ndim > 1:
                 yield 1.1 + more, "reduction", start, end, f"{text}.sum({axis(k)})"
@@ -572,6 +486,15 @@ def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
             f = f if f.split(".")[0] in bench.scopes[0] else ""
             yield 1.0 + more, "conjugate", start, end, f"{f}({t.of(node)})" if f else f"{text}.conj()"
             yield 1.5 + more, "real part", start, end, f"{text}.real"
+
+
+def transposing(rank: int, tensors: bool) -> str:
+    """What is written behind an array of so many axes for its last two in each other's place.
+
+    >>> transposing(2, True), transposing(3, True), transposing(4, False)
+    ('.T', '.transpose(-2, -1)', '.swapaxes(-2, -1)')
+    """
+    return ".T" if rank == 2 else f".{'transpose' if tensors else 'swapaxes'}(-2, -1)"
 
 
 def _multiplied(tree: ast.AST) -> set[int]:

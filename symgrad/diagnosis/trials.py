@@ -45,9 +45,9 @@ Holder = tuple[ast.expr, str, str, ast.expr | None, ast.operator | None]  # expr
 class Place:
     """An expression of the code: the statement it stands in, the name it is for, and its role there.
 
-    ``role`` is "value" (of an assignment), "returned", "argument" (of a call that is a statement), "test", "rounds"
-    (what a loop goes through) or "index" (of an assignment's target); ``position`` is where it stands in a returned
-    tuple.
+    ``role`` is "value" (of an assignment), "taken apart" (of one to several names), "returned", "argument" (of a call
+    that is a statement), "test", "rounds" (what a loop goes through) or "index" (of an assignment's target);
+    ``position`` is where it stands in a returned tuple.
     """
 
     unit: Unit
@@ -108,6 +108,8 @@ def _holders(s: ast.stmt) -> Iterator[Holder]:
             if len(names) == len(values):
                 for target, value in zip(names, values, strict=True):
                     yield value, base_name(target), "value", target, None
+        case ast.Assign(targets=[*_, ast.Tuple(elts=[first, *_])], value=value):
+            yield value, base_name(first), "taken apart", None, None
         case ast.Assign(targets=[*_, target], value=value) if not isinstance(target, (ast.Tuple, ast.List)):
             yield value, base_name(target), "value", target, None
             yield from _index(target)

@@ -295,7 +295,8 @@ def _between(b: Builder, model: Sequence[int], named: Sequence[int]) -> list[Ent
     for o in chosen:
         of, _ = reverse(b, {o: b.ones(b.shape(o), b.dtype(o))}, set(model))
         for i, g in of.items():
-            if i != o and i in of and (not b.shape(o) or b.shape(i) == b.shape(o)) and b.steps[g].op != "constant":
+            like_one = size(b.shape(o)) == 1 or b.shape(i) == b.shape(o)
+            if i != o and i in of and like_one and b.steps[g].op != "constant":
                 found.append(Entry("local", o, i, g, 1))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ def is_chain(report: Results) -> bool:
     return any(step.claims == FIRST_SIDE for step in report.steps)
 
 
+_TOLD = 4  # lines that may be wrong instead of one
 REPAIRED = "report.repaired_source holds"  # where the repaired code is
 
 
@@ -35,11 +37,14 @@ def error_lines(report: Results, repaired: str) -> Iterator[Block]:
         if not mine:
             found += _unrepaired(report, step)
         else:
-            found += slips.pop(_slip(mine[0], step, report), ())
+            found += slips.pop(_slip(mine[0]), ())
     for r in report.repairs:  # a formula without steps: the whole of it is the line
         if not any(_is_of(r, step) for step in wrong):
             line = next((s for s in report.steps if _is_of(r, s)), None)  # it may be right for what was given
-            code = code_of(Source(r.before, r.file, r.line, _span(r)))
+            text, column = (r.before, 0) if r.within is None else r.within
+            part = _span(r)
+            part = part if part is None else (part[0] + column, part[1] + column)
+            code = code_of(Source(text, r.file, r.line, part))
             code = code if line is None else _marked(report, replace(line, verdict="wrong"))
             found += (_changed(code, r), Paragraph(reason_of(r)))
     if found:
@@ -57,27 +62,27 @@ def error_lines(report: Results, repaired: str) -> Iterator[Block]:
         yield Section("Misnamed", (Items(tuple(told)),))
 
 
-def _slip(repair: Repair, step: StepFinding, report: Results) -> tuple[str, str]:
-    """What lines with one slip have in common: the reason, the numbers in names aside, and when it holds."""
-    return re.sub(r"(?<=[A-Za-z_])\d+", "#", repair.why), _iterations(report, step)
+def _slip(repair: Repair) -> str:
+    """What lines with one slip have in common: the reason, the numbers in names aside."""
+    return re.sub(r"(?<=[A-Za-z_])\d+", "#", repair.why)
 
 
-def _slips(report: Results, wrong: Sequence[StepFinding]) -> dict[tuple[str, str], list[Block]]:
+def _slips(report: Results, wrong: Sequence[StepFinding]) -> dict[str, list[Block]]:
     """The lines with each slip as they are and as they should be, and once why, by the slip."""
-    groups: dict[tuple[str, str], list[tuple[StepFinding, Repair]]] = {}
+    groups: dict[str, list[tuple[StepFinding, Repair]]] = {}
     for step in wrong:
         repair = next((r for r in report.repairs if _is_of(r, step)), None)
         if repair is not None:
-            groups.setdefault(_slip(repair, step, report), []).append((step, repair))
-    return {slip: [*_group(report, slip[1], group)] for slip, group in groups.items()}
+            groups.setdefault(_slip(repair), []).append((step, repair))
+    return {slip: [*_group(report, group)] for slip, group in groups.items()}
 
 
-def _group(report: Results, again: str, group: Sequence[tuple[StepFinding, Repair]]) -> Iterator[Block]:
+def _group(report: Results, group: Sequence[tuple[StepFinding, Repair]]) -> Iterator[Block]:
     for k, (step, repair) in enumerate(group):
         yield replace(_changed(_marked(report, step), repair), again=k > 0)
     lines = [str(n) for step, _ in group if (n := _line_number(step)) is not None]
     same = f"The same slip in lines {listed(lines)}: " if len(lines) > 1 else ""
-    yield Paragraph(f"{same}{reason_of(group[0][1])}{again}")
+    yield Paragraph(f"{same}{reason_of(group[0][1])}")
 
 
 def _is_of(repair: Repair, step: StepFinding) -> bool:
@@ -93,16 +98,6 @@ def _first_of_each(report: Results, verdict: str) -> list[StepFinding]:
     return list(out.values())
 
 
-def _iterations(report: Results, step: StepFinding) -> str:
-    """Which times round the loop the line is wrong, where it is not every time."""
-    same = [s for s in report.steps if s.name == step.name and _line_number(s) == _line_number(step)]
-    wrong = [k for k, s in enumerate(same, 1) if s.verdict == "wrong"]
-    if len(wrong) == sum(s.verdict not in ("unused", "unknown") for s in same):
-        return ""
-    times = f"{listed([_ordinal(k) for k in wrong])} time{'s' * (len(wrong) > 1)}"
-    return f" It runs {len(same)} times, and what it gives is wrong the {times}."
-
-
 def _meaning(report: Results, step: StepFinding) -> str:
     """What a line claims; of one that runs several times not in which of them."""
     several = sum(s.name == step.name and _line_number(s) == _line_number(step) for s in report.steps) > 1
@@ -112,11 +107,6 @@ def _meaning(report: Results, step: StepFinding) -> str:
 
 def _line_number(step: StepFinding) -> int | None:
     return None if step.source is None else step.source.line
-
-
-def _ordinal(k: int) -> str:
-    ending = "th" if 10 <= k % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(k % 10, "th")
-    return f"{k}{ending}"
 
 
 def _at(step: StepFinding) -> str:
@@ -151,20 +141,33 @@ def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
     of_data = by in report.point and by not in report.claims  # nobody differentiates by what is given
     known = claims and not of_data and not any(word in claims for word in ("intermediate", "a step of"))
     meant = f"Read as {in_words(claims)}, this" if known else "This"
-    again = _iterations(report, step)
-    yield Paragraph(f"{meant} line is wrong even where all that it uses is right; no small edit puts it right.{again}")
+    lines = list(dict.fromkeys(str(s.line) for s in step.unsure if s.line is not None))[:_TOLD]
+    if lines:
+        what = f"line {lines[0]}" if len(lines) == 1 else f"one of lines {listed(sorted(lines, key=int))}"
+        yield Paragraph(f"{meant} line is wrong, or {what} that it rests on; no small edit puts it right.")
+        return
+    yield Paragraph(f"{meant} line is wrong even where all that it uses is right; no small edit puts it right.")
 
 
 def _changed(code: Code, repair: Repair) -> Change:
     """The line with its expression put right; the expression alone where it is spelled otherwise in the line."""
     if repair.before not in code.text:
         return Change(replace(code, text=repair.before, span=_span(repair)), repair.after)
-    at = _place(repair, code.text)
-    return Change(code, f"{code.text[:at]}{repair.after}{code.text[at + len(repair.before) :]}")
+    at, first = _place(repair, code.text), "\n" not in repair.before
+    after = _dedented(repair.after) if first else repair.after
+    return Change(code, f"{code.text[:at]}{after}{code.text[at + len(repair.before) :]}")
+
+
+def _dedented(text: str) -> str:
+    """A statement that is several now, without the margin of those that follow."""
+    head, *rest = text.split("\n")
+    return "\n".join((head, *textwrap.dedent("\n".join(rest)).split("\n"))) if rest else head
 
 
 def _place(repair: Repair, text: str) -> int:
     """Where what is changed begins in a line: in `dc = dc` it is the value."""
+    if repair.within is not None and repair.within[0] == text:
+        return repair.within[1]
     return text.rfind(repair.before) if text.endswith(repair.before) else text.find(repair.before)
 
 
@@ -177,7 +180,9 @@ def _span(repair: Repair) -> tuple[int, int] | None:
     """Where the changed part stands in what was there before: of several such parts, the one that was changed."""
     old, new = repair.edit
     found = [m.start() for m in re.finditer(re.escape(old), repair.before)] if old else []
-    start = next((k for k in found if repair.before[:k] + new + repair.before[k + len(old) :] == repair.after), None)
+    made = (new, f"({new})")
+    fits = (k for k in found for n in made if repair.before[:k] + n + repair.before[k + len(old) :] == repair.after)
+    start = next(fits, None)
     start = found[0] if start is None and found else start
     return None if start is None else (start, start + len(old))
 

@@ -71,3 +71,20 @@ def test_two_entries_of_one_table_are_two_numbers():
     assert verify(model, lambda x: torch.where(x > 3, 4.0, 1.0) + 0 * x, at={"x": ONE}).verdict == "proved"
     stacked = lambda x: torch.stack([HEIGHTS[3], HEIGHTS[0]])[1] * x  # noqa: E731
     assert verify(stacked, lambda x: HEIGHTS[0] + 0 * x, at={"x": ONE}).verdict == "proved"
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(True, "proved"), (False, "refuted")])
+def test_of_two_copies_of_one_value_the_second_is_never_the_largest(right, verdict):
+    """``torch.stack([x, y, x]).argmax()`` is 0 or 1: that 2 was not reached costs nothing."""
+
+    def model(x, y):
+        return torch.stack([x, y, x]).max() * x
+
+    def hand(x, y):
+        k = torch.stack([x, y, x]).argmax()
+        larger = torch.stack([x, y, x])[k]
+        slopes = torch.stack([torch.ones_like(x), torch.zeros_like(x), torch.ones_like(x)])
+        return {"x": slopes[k] * x + larger, "y": (1 - slopes[k]) * x if right else slopes[k] * x}
+
+    at = {n: torch.tensor(v, dtype=torch.float64) for n, v in (("x", 0.75), ("y", -0.5))}
+    assert verify(model, hand, at=at).verdict == verdict

@@ -115,3 +115,23 @@ def test_a_side_is_not_impossible_for_the_numbers_that_were_seen_alone():
     report = verify(model, hand, at=HALF, points=16)
     assert not report.ok
     assert "impossible" not in str([*report.coverage])
+
+
+def beside_another(x, y):
+    """Where y > 1.5 another number is made whole too: it is 0 until y is 2.5."""
+    return (x - torch.floor(x)) * torch.floor(torch.relu(y - 1.5)) * y
+
+
+def its_gradient_beside(x, y, again=False):
+    steps = torch.floor(torch.relu(y - 1.5))
+    return {"x": steps * y * y if again else steps * y, "y": (x - torch.floor(x)) * steps}
+
+
+@pytest.mark.slow
+def test_numbers_that_were_seen_of_one_say_nothing_of_another():
+    """``floor(x)`` was many numbers, and the other floor 0 at all of these points: that holds for nothing else."""
+    at = {n: torch.tensor(v, dtype=torch.float64) for n, v in (("x", 1.3125), ("y", -0.625))}
+    assert verify(beside_another, its_gradient_beside, at=at).ok
+    report = verify(beside_another, lambda x, y: its_gradient_beside(x, y, True), at=at)
+    assert report.verdict == "refuted"
+    assert report.claims["x"].witness.point["y"] > 2.5

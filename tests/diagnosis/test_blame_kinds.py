@@ -451,7 +451,7 @@ def test_of_two_lines_that_are_written_alike_the_other_tells_what_one_lacks(line
     report = verify(nearer, hand, at=at, wrt=["a"])
     assert report.wrong_steps == (f"to_{line}",)
     assert report.repairs[0].after.endswith(term)
-    assert report.repairs[0].why.startswith(f"to_{line} is to to_{other} as its names are to that line's")
+    assert report.repairs[0].why.startswith(f"as to_{other} is computed, to_{line} is")
 
 
 def huber(r, k):
