@@ -99,7 +99,10 @@ def factor_two(s: Slip) -> str | None:
         return f"there is a factor {'1/2' if inverse else '2'} too much: {s.old} becomes {s.new}."
     if inverse:
         return f"there is a factor 2 too much: {s.old} becomes {s.new}."
-    if canonical(s.new) in (canonical(d.strip("()")) for d in divisors_of(s.edit.text)):  # below the line
+    below = {canonical(d.strip("()")) for d in divisors_of(s.edit.text)}
+    product = ast.parse(f"({s.new}\n)", mode="eval").body
+    both = [product.left, product.right] if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult) else []
+    if canonical(s.new) in below or (both and all(ast.unparse(x) in below for x in both)):  # below the line
         return f"a factor 1/2 is missing: {s.old} becomes {s.new}."
     return f"a factor 2 is missing: {s.old} becomes {s.new}."
 
@@ -167,11 +170,7 @@ def missing_path(s: Slip) -> str | None:
     if s.kind != "term" or not s.brought:
         return None
     what = s.definitions.get(s.brought)
-    names = re.findall(r"[A-Za-z_]\w*", s.brought)
-    flows = is_derivative_like(s.name) and any(is_derivative_like(n) for n in names)
-    flows = flows and canonical(s.old) not in canonical(s.brought)  # that were a factor
-    every = "; each use of a value adds its own term to its gradient" if flows else ""
-    return f"a term is missing: {s.brought}{f' = {what}' if what else ''}{every}."
+    return f"a term is missing: {s.brought}{f' = {what}' if what else ''}."
 
 
 REAL = "the input is real, and so is its gradient: autograd differentiates the real part of the output"

@@ -149,13 +149,15 @@ def _other_name(s: Slip) -> str | None:
 def _sign_of_difference(s: Slip) -> str | None:
     if s.kind != "operand order" or not is_difference(s.new):
         return None
-    return f"the difference is the wrong way round: it is {s.new}."
+    return f"the sign of this difference is wrong: it is {s.new}."
 
 
 def _whole_sign(s: Slip) -> str | None:
     if s.kind != "sign" or s.scene is None:
         return None
     line = s.scene.site.expression.text
+    if s.scene.site.expression.op is not None:
+        return None  # a part of it alone
     if s.edit.text not in (f"-{line}", f"-({line})") and line not in (f"-{s.edit.text}", f"-({s.edit.text})"):
         return None
     return f"yours is exactly minus the truth: {s.subject} is {short(s.edit.text)}."
@@ -172,6 +174,8 @@ def _tanh_squared(s: Slip) -> str | None:
 
 def _exponent(s: Slip) -> str | None:
     powered = "**" in s.old or "**" in s.new or re.search(rf"\*\*\s*\(?{re.escape(s.new)}(?![\w.])", s.edit.text)
+    if s.kind == "square" and canonical(s.new) == canonical(f"{s.old}**2"):
+        return f"a factor {s.old} is missing: {s.old} becomes {s.new}."
     if s.kind == "exponent" or s.kind == "square" or s.kind == "root" or (s.kind == "constant" and powered):
         return f"the exponent is off: {s.old} becomes {s.new}."
     return None
@@ -302,6 +306,9 @@ def _transposed(s: Slip) -> str | None:
         return None
     if not re.search(r"@|\b(dot|matmul|mm|bmm|einsum)\(", s.edit.text):
         return f"rows and columns stand in each other's place: {s.old} becomes {s.new}."
+    names = set(re.findall(r"[A-Za-z_]\w*", f"{s.old} {s.new}")) - {"T", "t", "transpose", "swapaxes"}
+    if not is_derivative_like(s.name) or any(map(is_derivative_like, names)):
+        return f"the transpose belongs here, or the matrix as it is: {s.new}, not {s.old}."
     return f"the gradient goes back through a product by the transpose: {s.new}, not {s.old}."
 
 
@@ -336,6 +343,55 @@ def _as_elsewhere(s: Slip) -> str | None:
     return f"where {s.name} is computed elsewhere in your code, it has {short(s.new)}, and here {short(s.old)}."
 
 
+def _swapped(s: Slip) -> str | None:
+    if s.kind != "names swapped":
+        return None
+    return f"two {'entries' if '[' in s.new else 'names'} stand in each other's place: {s.old} becomes {s.new}."
+
+
+def _counterpart(s: Slip) -> str | None:
+    if s.kind != "counterpart":
+        return None
+    other = ("+=" in s.new) != ("+=" in s.edit.text.split("\n")[0])
+    return f"what one place of {s.name} receives another {'loses' if other else 'receives too'}: {s.new}."
+
+
+def _inverse(s: Slip) -> str | None:
+    if s.kind != "inverse":
+        return None
+    wanted = "the inverse of the matrix" if "solve(" in s.new else "the matrix itself, and not its inverse,"
+    return f"{wanted} belongs here: {s.old} becomes {s.new}."
+
+
+def _sign(s: Slip) -> str | None:
+    if s.kind != "sign":
+        return None
+    if canonical(s.new) == canonical(f"-{s.old}") or canonical(s.new) == canonical(f"-({s.old})"):
+        return f"a minus is missing: {s.old} becomes {s.new}."
+    if canonical(s.old) == canonical(f"-{s.new}") or canonical(s.old) == canonical(f"-({s.new})"):
+        return f"there is a minus too much: {s.old} becomes {s.new}."
+    return f"the sign is wrong: {s.old} becomes {s.new}."
+
+
+def _index(s: Slip) -> str | None:
+    """The index alone, where one is another wherever it stands."""
+    if s.kind != "index":
+        return None
+    old, new = (_indices(text) for text in (s.edit.before, s.edit.after))
+    gone, come = set(old) - set(new), set(new) - set(old)
+    if len(gone) == len(come) == 1:
+        return f"the index is off: [{come.pop()}], not [{gone.pop()}]."
+    return f"the index is off: {s.new}, not {s.old}."
+
+
+def _indices(text: str) -> list[str]:
+    try:
+        tree = ast.parse(f"({text}\n)")
+    except SyntaxError:
+        return []
+    return [ast.unparse(n.slice) for n in ast.walk(tree) if isinstance(n, ast.Subscript)]
+
+
 def _anything(s: Slip) -> str | None:
     return f"{s.old} should be {s.new}."
 
@@ -352,10 +408,10 @@ ROWS: tuple[Row, ...] = (
     _row("the bounds of a loop", ("bounds",), "the loop goes through other turns: {old} becomes {new}."),
     _row("not a sum", ("summed up",), "{name} is not a sum over the rounds; each time it is a new value: {new}."),
     _row("what is left alone", ("left alone",), "an entry of {name} takes no part, as an intercept's penalty: {new}."),
-    _row("a counterpart", ("counterpart",), "what {name} receives in one place it receives in another too: {new}."),
+    Row("a counterpart", _counterpart),
     _row("the sign of what is added", ("statement sign",), "the sign is wrong: {old} becomes {new}."),
     _row("results swapped", ("results swapped",), "what is returned stands in the wrong order: it is {new}."),
-    _row("names swapped", ("names swapped",), "two names stand in each other's place: {old} becomes {new}."),
+    Row("names swapped", _swapped),
     _row("two slips", ("two edits",), "there are two slips in this line: {old} becomes {new}."),
     _row(
         "the mean of a block", ("block mean",), "each entry is a block's mean, so each gets the mean gradient: {new}."
@@ -388,9 +444,9 @@ ROWS: tuple[Row, ...] = (
     Row("the sign of a difference", _sign_of_difference),
     Row("the sign of the quotient rule", _quotient_sign),
     Row("the sign of the whole", _whole_sign),
-    _row("an inverse", ("inverse",), "a matrix and its inverse stand in each other's place: {old} becomes {new}."),
+    Row("an inverse", _inverse),
     _row("a normaliser", ("normaliser",), "the weights are to sum to one: {old} is not yet divided by its sum, {new}."),
-    _row("a sign", ("sign",), "the sign is wrong: {old} becomes {new}."),
+    Row("a sign", _sign),
     Row("the denominator of the quotient rule", lambda s: _quotient(s) if s.kind != "divide" or "/" in s.old else None),
     Row("an extra factor", extra_factor),
     Row("a factor missing in a name", hidden_factor),
@@ -431,7 +487,7 @@ ROWS: tuple[Row, ...] = (
         "without the summed axis kept, broadcasting pairs the wrong entries: {old} becomes {new}.",
     ),
     _row("broadcasting", ("broadcast", "outer", "diagonal"), "broadcasting pairs the wrong axes: {old} becomes {new}."),
-    _row("an index", ("index",), "the index is off: {new}, not {old}."),
+    Row("an index", _index),
     _row("another function", ("function",), "another function belongs here: {new} instead of {old}."),
     _row("a function too much", ("drop function",), "no function is applied here: {old} becomes {new}."),
     _row("a constant", ("constant",), "the constant is {new}, not {old}."),

@@ -314,3 +314,39 @@ def test_a_target_is_held_before_it_is_asked_whose_objective_a_step_is():
     assert kinds(report) == {"theta": "proved", "w": "proved"}
     wrong = verify_script(ONE_HOT.replace("grad_w = -delta * x", "grad_w = delta * x"))
     assert [n for n, kind in kinds(wrong).items() if kind == "refuted"] == ["w"]
+
+
+LAYER = """
+import numpy as np
+class Layer:
+    def __init__(self):
+        self.W, self.b = np.full((2, 1), 0.3), np.zeros(1)
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+    def backward(self, grad, lr):
+        self.W -= lr * self.x.T @ grad
+        self.b -= lr * grad.sum(axis=0)
+X, Y = np.array([[0.0, 1.0], [1.0, 0.5], [2.0, -1.0]]), np.array([[1.0], [0.0], [2.0]])
+layer = Layer()
+for epoch in range(5):
+    out = layer.forward(X)
+    loss = 0.5 * np.sum((out - Y) ** 2)
+    layer.backward(out - Y, 0.1)
+    print(loss)
+"""
+
+
+@pytest.mark.slow
+def test_a_mean_where_the_other_steps_are_sums_is_no_rate():
+    """Both lines write the rate lr; the mean has a third of it beside, which is not its rate."""
+    assert kinds(verify_script(LAYER)) == {"W": "proved", "b": "proved"}
+    assert kinds(verify_script(LAYER.replace("grad.sum", "grad.mean"))) == {"W": "proved", "b": "refuted"}
+
+
+@pytest.mark.slow
+def test_each_step_may_have_a_rate_of_its_own():
+    own = LAYER.replace("self.b -= lr *", "self.b -= 0.02 *")
+    assert kinds(verify_script(own)) == {"W": "proved", "b": "proved"}
+    whole = LAYER.replace("lr * self.x.T @ grad", "lr / len(self.x) * self.x.T @ grad").replace("grad.sum", "grad.mean")
+    assert kinds(verify_script(whole)) == {"W": "proved", "b": "proved"}

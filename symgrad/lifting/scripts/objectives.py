@@ -8,6 +8,7 @@ about the variables whose objective it is.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -159,7 +160,7 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
     if len(rates) == 1:  # the wrong steps have it as well
         (rate,) = rates
         sights = [replace(s, rate=rate) if s.word != "right" and w.has_rate(s.pair, rate) else s for s in sights]
-    sights = [replace(s, pair=s.without(s.rate)) for s in sights]
+    sights = [replace(s, pair=s.without(s.rate)) for s in _at_said_rates(w, sights)]
     if any(s.renewed for s in sights):  # the updates are not there any more
         sights = [replace(s, pair=_by_name(w, s.pair)) for s in sights]
     tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]
@@ -213,6 +214,27 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
         row.is_stated and row.rights > 0,
         tuple(_of_updated(w, row, sights)),
     )
+
+
+def _at_said_rates(w: Weighing, sights: Sequence[Sight]) -> list[Sight]:
+    """Steps without a name, all at the rate that the lines of some of them write where these are right with it: another
+    factor in the others, such as that of a mean beside sums, belongs to the gradient."""
+    own = [s for s in sights if s.word == "right" and s.pair.label.startswith(UNNAMED)]
+    whole = {id(s): float(s.rate) * s.pair.scale for s in own}
+    said = [s for s in own if w.says_rate(s.pair, whole[id(s)])]
+    if not said or any(not math.isclose(whole[id(s)], whole[id(said[0])], rel_tol=CLOSE) for s in said):
+        return list(sights)
+    rate, others = whole[id(said[0])], {id(s) for s in own if s not in said}
+    return [_at_rate(w, s, rate) if id(s) in others else s for s in sights]
+
+
+def _at_rate(w: Weighing, s: Sight, rate: float) -> Sight:
+    """A step with a rate taken out: the value in its line that has only that beside it, or else a multiple."""
+    for p in w.pairs:
+        same = p.input is s.pair.input and p.signs == s.pair.signs and p.values[0].key == s.pair.values[0].key
+        if same and p.label.startswith(UNNAMED) and math.isclose(p.scale, rate, rel_tol=CLOSE):
+            return replace(s, pair=p, rate=Fraction(1))
+    return replace(s, rate=Fraction(rate / s.pair.scale).limit_denominator(NICE))
 
 
 def _part(shape: tuple[int, ...], entries: tuple[int, ...]) -> tuple[tuple[int, ...], str]:

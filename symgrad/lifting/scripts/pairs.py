@@ -75,6 +75,7 @@ class Pair:
     others: tuple[
         int, ...
     ] = ()  # entries that are changed too, each by a step of its own where the output has not both
+    scale: float = 1.0  # the constant factors that an update has beside its step
 
     @property
     def part(self) -> tuple[int, ...]:
@@ -221,11 +222,25 @@ class Pairs:
             steps = ((-1, term.step),)
             if term.sign > 0 and term.named:  # it may go uphill, or be called a gradient and be none
                 place = Place(move.event.key, k)
-                yield Pair(base, (place,), steps, (1,), label, UPDATED, weight - 0.2, after, (after,), entries=entries)
+                yield Pair(
+                    base,
+                    (place,),
+                    steps,
+                    (1,),
+                    label,
+                    UPDATED,
+                    weight - 0.2,
+                    after,
+                    (after,),
+                    entries=entries,
+                    scale=term.scale,
+                )
             place = Place(move.event.key, k, Fraction(-term.sign))
             label = label if term.sign < 0 or not term.named else f"-{label}"
             signs = (-term.sign,)
-            yield Pair(base, (place,), steps, signs, label, UPDATED, weight, after, (after,), entries=entries)
+            yield Pair(
+                base, (place,), steps, signs, label, UPDATED, weight, after, (after,), entries=entries, scale=term.scale
+            )
 
     def _is_a_part(self, term: Term, base: Event) -> bool:
         """Whether a term is one of a sum, and no gradient for the variable by its name."""

@@ -28,12 +28,14 @@ _TERMS = 24  # steps that an update is looked into
 
 @dataclass(frozen=True)
 class Term:
-    """A value that an update is made of: its step, the sign with which it is added; whether it is one of a sum."""
+    """A value that an update is made of: its step, the sign with which it is added; whether it is one of a sum; the
+    size of the constant factors that it is multiplied with beside."""
 
     step: int
     sign: int
     named: bool
     is_part: bool = False
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,10 +308,10 @@ class Trails:
 
         The parts of a sum that is called a gradient are no gradients by themselves: one of them may be a penalty's.
         """
-        waiting, seen, has_name, name = [(i, sign, False, False)], set(), False, ""
+        waiting, seen, has_name, name = [(i, sign, False, False, 1.0)], set(), False, ""
         adapted: set[int] = set()  # numerators of an adaptive rate, as of Adam: what is called a gradient there is one
         while waiting and len(seen) < _TERMS:
-            i, sign, whole, part = waiting.pop(0)
+            i, sign, whole, part, scale = waiting.pop(0)
             if i in seen or self.origin(i) == base:
                 continue
             seen.add(i)
@@ -319,28 +321,31 @@ class Trails:
                 has_name, name = True, called
                 whole = whole or is_gradient(name)
                 if i not in adapted or whole:
-                    yield Term(i, sign, True, part)
+                    yield Term(i, sign, True, part, scale)
             elif not has_name and i not in adapted and not self._is_same(i):
-                yield Term(i, sign, False, part)
+                yield Term(i, sign, False, part, scale)
             match s.op:
                 case "neg":
-                    waiting.append((s.args[0], -sign, whole, part))
+                    waiting.append((s.args[0], -sign, whole, part, scale))
                 case "mul":
                     for a, other in (s.args, s.args[::-1]):
                         if self._is_scalar(a) and not (self._is_scalar(other) and other == s.args[0]):
-                            waiting.append((other, sign * self._sign(a), whole, part))
+                            waiting.append(
+                                (other, sign * self._sign(a), whole, part, scale * abs(self.constant(a) or 1))
+                            )
                             break
                 case "div" if self._is_scalar(s.args[1]):
-                    waiting.append((s.args[0], sign * self._sign(s.args[1]), whole, part))
+                    below = abs(self.constant(s.args[1]) or 1)
+                    waiting.append((s.args[0], sign * self._sign(s.args[1]), whole, part, scale / below))
                 case "div" if not whole:
-                    waiting.append((s.args[0], sign, whole, part))
+                    waiting.append((s.args[0], sign, whole, part, scale))
                     adapted.add(s.args[0])
                 case "add" | "sub" if not whole:
                     part = part or not any(self._is_multiple(a, name) for a in s.args)  # momentum is no other term
                     signs = sign, -sign if s.op == "sub" else sign
-                    waiting += [(a, sg, whole, part) for a, sg in zip(s.args, signs, strict=True)]
+                    waiting += [(a, sg, whole, part, scale) for a, sg in zip(s.args, signs, strict=True)]
                 case _ if self._is_same(i):
-                    waiting.append((s.args[0], sign, whole, part))
+                    waiting.append((s.args[0], sign, whole, part, scale))
 
     def factors(self, i: int) -> set[float]:
         """The products that the constant factors of a product may have, of which one may be a rate."""

@@ -436,6 +436,13 @@ class Weighing:
         said = self.text.constants.get(p.values[0].key[1], ())
         return [c if isinstance(c, float) else float(known[c]) for c in said if isinstance(c, float) or c in known]
 
+    def says_rate(self, p: Pair, rate: float) -> bool:
+        """Whether the line of a step writes its rate: a number or a name of one, or two of them multiplied or
+        divided."""
+        said = [1.0, *(x for x in self._constants(p) if x)]
+        products = (z for k, x in enumerate(said) for y in said[: k + 1] for z in (x * y, x / y, y / x))
+        return any(abs(rate / z - 1) < CLOSE for z in products)
+
     def has_rate(self, p: Pair, rate: Fraction) -> bool:
         """Whether a step without a name has this factor in it, which may then be the rate of the update."""
         if p.why != UPDATED or not p.label.startswith(UNNAMED) or rate <= 0:
