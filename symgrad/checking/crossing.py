@@ -54,7 +54,7 @@ from symgrad.problem.point_search import (
     value_at,
 )
 from symgrad.problem.question import Problem
-from symgrad.problem.sampling import draw, rounded
+from symgrad.problem.sampling import draw, rounded, scattered
 from symgrad.program.program import WHOLE, Decided, Guard, Program
 
 _CROSSINGS = 48  # runs of the code that look for the other side of a choice
@@ -66,6 +66,9 @@ _TURN = 12  # choices that are crossed before it is asked again which are left
 _EACH = 24  # runs for one outcome
 _SWEPT = 8  # runs for a decision that may come out in ways without an end
 _WALK = 8  # steps across an edge that led to other branches
+_SEVERAL = 3  # branches from which on others are sought
+_ANYWHERE = 160  # points for that, drawn from near and far
+_STEPS = 60_000  # steps of all of these runs together
 _TURNS = 24  # numbers of turns that are sought
 _BITS = 24  # of numbers between two others
 _USES = 128  # runs that look for the use of values that no claim was made of; most of them end there
@@ -90,6 +93,7 @@ def cross(problem: Problem, found: Findings) -> None:
     _seek_turns(problem, found)
     _seek_uses(problem, found)
     _seek_numbers(problem, found)
+    _seek_anywhere(problem, found)
 
 
 def cross_kinks(problem: Problem, found: Findings) -> None:
@@ -206,6 +210,23 @@ def _seek_numbers(problem: Problem, found: Findings) -> None:
             if isinstance(there, tuple) and path_of(there[0]) == few.path:
                 look = _look_at(problem, found, point, None)
                 looks += [look] if look is not None and inside(look[1]) else []
+
+
+def _seek_anywhere(problem: Problem, found: Findings) -> None:
+    """Look where code of several branches takes one more, among points drawn from near and far: how choices, turns of
+    loops and numbers made whole come out together is not listed.  What holds there is no more to prove."""
+    several = len(found.branches) >= _SEVERAL
+    most = min(int(_ANYWHERE * problem.effort), _STEPS // len(found.own.program)) if several else 0
+    for point in scattered(problem.inputs, (problem.seed, 12), most):
+        settled = problem.inputs.settled(point)
+        there = None if settled is None else rerun(problem, found, settled)
+        if settled is not None and isinstance(there, tuple) and all(there[0] is not b for b in found.branches):
+            seen = compare_at(there[0], settled, problem.inputs.free, guards=there[1])
+            if not seen.ties and any(view.state == "differs" for view in seen.views.values()):
+                found.looks.append((there[0], seen))
+                found.branches.append(there[0])
+        if not _may_differ(found):
+            return
 
 
 def _may_differ(found: Findings) -> bool:

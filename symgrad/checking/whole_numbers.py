@@ -22,7 +22,7 @@ from symgrad.checking.comparison import Branch, compare_at
 from symgrad.checking.verdicts import WHOLE_NUMBERS, Choice, Outcome
 from symgrad.problem.point_search import Start, points_at
 from symgrad.problem.question import Problem
-from symgrad.problem.sampling import draw
+from symgrad.problem.sampling import scattered
 from symgrad.program.program import UNKNOWN, WHOLE, Constant, Decided, Guard, Program, Source, whole_number, written
 
 _ENOUGH = 3  # different numbers after which what was seen does not hold for these alone
@@ -189,11 +189,4 @@ def points_with_others(problem: Problem, found: Narrow) -> Iterator[dict[str, An
             for goal in (value + 1, value - 1, value + 2, value - 2, 2 * value + 3):
                 shift = _MIDDLE.get(guard.op, np.sign(goal) / 2 if guard.op == "trunc" else 0.0)
                 yield from points_at(start, guard.args[0], 0, goal + shift, 0.25)
-    rng = np.random.default_rng((problem.seed, 8))
-    for _ in range(_SCATTERED):
-        point = dict(problem.inputs.point)
-        for name in problem.inputs.free:
-            bounds = problem.inputs.bounds.get(name, (None, None))
-            drawn = draw(np.shape(point[name]), rng, bounds)
-            point[name] = drawn if any(b is not None for b in bounds) else drawn * 2.0 ** int(rng.integers(-2, 6))
-        yield point
+    yield from scattered(problem.inputs, (problem.seed, 8), _SCATTERED)

@@ -94,6 +94,18 @@ def draw(shape: tuple[int, ...], rng: np.random.Generator, bounds: Bounds = (Non
     return normal
 
 
+def scattered(inputs: Inputs, seed: Any, count: int) -> Iterator[dict[str, Any]]:
+    """Points with what is free drawn anew, near and far: of sizes from a half to 32 where nothing bounds it."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        point = dict(inputs.point)
+        for name in inputs.free:
+            bounds = inputs.bounds.get(name, (None, None))
+            drawn = draw(np.shape(point[name]), rng, bounds)
+            point[name] = drawn if any(b is not None for b in bounds) else drawn * 2.0 ** int(rng.integers(-1, 6))
+        yield point
+
+
 def neighbours(inputs: Inputs, count: int, seed: int, bits: int = _BITS) -> Iterator[dict[str, Any]]:
     """Resampled points: first as given but for one part in ten, then further and further away, then anywhere.
 

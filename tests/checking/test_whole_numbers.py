@@ -63,7 +63,7 @@ RIGHT = {
     ),
     "a loop that runs so often": (
         lambda x, y: sum((y for _ in range(int(x))), 0 * y),
-        lambda x, y: {"x": 0 * x, "y": int(x) + 0 * y},
+        lambda x, y: {"x": 0 * x, "y": max(int(x), 0) + 0 * y},
     ),
     "a tensor compared with a tensor leads there": (
         lambda x, y: y if torch.allclose(torch.floor(x), torch.zeros_like(x)) and x < 1.5 else 2 * y,
