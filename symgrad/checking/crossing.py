@@ -66,8 +66,7 @@ _TURN = 12  # choices that are crossed before it is asked again which are left
 _EACH = 24  # runs for one outcome
 _SWEPT = 8  # runs for a decision that may come out in ways without an end
 _WALK = 8  # steps across an edge that led to other branches
-_SEVERAL = 3  # branches from which on others are sought
-_ANYWHERE = 160  # points for that, drawn from near and far
+_ANYWHERE = 160  # points, drawn from near and far, at which other branches are sought
 _STEPS = 60_000  # steps of all of these runs together
 _TURNS = 24  # numbers of turns that are sought
 _BITS = 24  # of numbers between two others
@@ -215,8 +214,7 @@ def _seek_numbers(problem: Problem, found: Findings) -> None:
 def _seek_anywhere(problem: Problem, found: Findings) -> None:
     """Look where code of several branches takes one more, among points drawn from near and far: how choices, turns of
     loops and numbers made whole come out together is not listed.  What holds there is no more to prove."""
-    several = len(found.branches) >= _SEVERAL
-    most = min(int(_ANYWHERE * problem.effort), _STEPS // len(found.own.program)) if several else 0
+    most = min(int(_ANYWHERE * problem.effort), _STEPS // len(found.own.program)) * (len(found.branches) > 2)
     for point in scattered(problem.inputs, (problem.seed, 12), most):
         settled = problem.inputs.settled(point)
         there = None if settled is None else rerun(problem, found, settled)
