@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import numpy as np
+
 from symgrad.checking.all_sizes import holds_at_other_sizes
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings
@@ -238,7 +240,26 @@ def judged(problem: Problem, hand: Formula, lengths: bool = False) -> str:
         return f"{_FOR_YOUR} {' and '.join(sorted(map(str, only)))} only"
     if kinds <= {"proved", "agrees"} and not holds_at_other_sizes(problem, hand, found.own if lengths else None):
         return "refuted"
+    if kinds <= {"proved", "agrees"} and (narrow := _only_if_symmetric(asked)):
+        return f"{_FOR_YOUR} symmetric {' and '.join(narrow)} only"
     return next((k for k in ("refuted", "undecided", "agrees") if k in kinds), "proved")
+
+
+def _only_if_symmetric(asked: Problem) -> list[str]:
+    """The symmetric matrices that were given, where what is right with them is refuted with others in their place."""
+    rng, point, names = np.random.default_rng((asked.seed, 13)), dict(asked.inputs.point), []
+    for name, v in asked.inputs.point.items():
+        square = isinstance(v, np.ndarray) and v.ndim == 2 and v.shape[0] == v.shape[1] and v.dtype.kind == "f"
+        if square and name not in asked.wrt and np.array_equal(v, v.T) and np.count_nonzero(v) > len(v):
+            point[name] = v * (1 + 0.2 * rng.uniform(0.2, 1, v.shape))
+            names.append(name)
+    if not names:
+        return []
+    try:
+        found = decide(replace(asked, inputs=replace(asked.inputs, point=point)))
+    except SymgradError:  # the code asks for what is symmetric
+        return []
+    return names if any(isinstance(v, Refuted) for v in found.verdicts.values()) else []
 
 
 def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], kind: str) -> Iterator[Repair]:

@@ -266,3 +266,32 @@ def test_a_line_that_is_right_for_one_result_is_not_wrong_for_another():
     report = verify(robust, wrong, at={"p": R.standard_normal(3), "t": R.standard_normal(3)})
     assert report.wrong_steps == ("return",)
     assert [r.after for r in report.repairs] == ["-slope"]
+
+
+# ------------------------------------------------------------------------------------------------ symmetric data
+
+COVARIANCE = np.array([[0.04, 0.01, 0.0], [0.01, 0.09, 0.02], [0.0, 0.02, 0.16]])
+
+
+def volatility(w, S):
+    return torch.sqrt(w @ S @ w)
+
+
+def volatility_grad(w, S):
+    vol = np.sqrt(w @ S @ w)
+    return {"w": (S + S.T) @ w / (2 * vol)}
+
+
+def test_a_repair_is_right_whether_the_given_matrix_is_symmetric_or_not():
+    """``S @ w / vol`` is right too for a covariance; the lost 2 is what was meant."""
+    at = {"w": np.array([0.2, 0.5, 0.3]), "S": COVARIANCE}
+    report = verify(volatility, slip(volatility_grad, "(2 * vol)", "vol"), at=at, wrt=["w"])
+    assert [r.after for r in report.repairs] == ["(S + S.T) @ w / (2 * vol)"]
+
+
+def test_what_is_right_for_a_symmetric_matrix_alone_says_that():
+    at = {"w": np.array([0.2, 0.5, 0.3]), "S": COVARIANCE}
+    wrong = slip(volatility_grad, 'return {"w": (S + S.T) @ w / (2 * vol)}', 'return {"w": S @ w / (2 * vol)}')
+    report = verify(volatility, wrong, at=at, wrt=["w"])
+    (repair,) = report.repairs
+    assert "S.T" in repair.after or "right for your symmetric S only" in repair.why
