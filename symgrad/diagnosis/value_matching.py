@@ -75,18 +75,6 @@ def norm_of(a: np.ndarray) -> float | None:
     return 0.5 * float(total.log().mid()) if total > 0 else -math.inf
 
 
-def _fine(a: np.ndarray) -> tuple[float, float]:
-    """The sum of squares to twice the digits of a float: what tells the rounds of a settled recurrence apart."""
-    squares: Any = sum((_square(x) for x in a), arb(0))
-    total = squares.mid()
-    high = float(total)
-    return (high, float((total - arb(high)).mid())) if math.isfinite(high) else (0.0, 0.0)
-
-
-def _near(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return abs((a[0] - b[0]) + (a[1] - b[1])) <= 1e-28 * b[0]
-
-
 def _square(x: Any) -> Any:
     return x * x if isinstance(x, arb) else x.real * x.real + x.imag * x.imag
 
@@ -131,8 +119,12 @@ class _Class:
     keys: list[int]
 
     @functools.cached_property
-    def fine(self) -> tuple[float, float]:
-        return _fine(self.value)
+    def squares(self) -> Any:
+        """The sum of all squares, as a ball: what tells the rounds of a settled recurrence apart."""
+        return sum((_square(x) for x in self.value), arb(0))
+
+    def may_equal(self, other: _Class) -> bool:
+        return (self.squares - other.squares).contains(0)
 
 
 class Index:
@@ -153,7 +145,7 @@ class Index:
         for norm, key, value, shape in items:
             new = _Class(norm, value, shape, [key])
             beside = (c for c in classes[: -_BACK - 1 : -1] if norm - c.norm <= _NEAR * max(1.0, abs(norm)))
-            equal = (c for c in beside if c.shape == shape and _near(new.fine, c.fine))
+            equal = (c for c in beside if c.shape == shape and new.may_equal(c))
             known = next((c for c in equal if same(value, c.value, self.typed)), None)
             if known is None:
                 classes.append(new)
@@ -172,7 +164,7 @@ class Index:
         found: list[tuple[int, str]] = []
         mine = _Class(norm, value, shape, [])
         for known in self.by_size[len(value)][low:high]:
-            if not self.typed and not _near(known.fine, mine.fine):
+            if not self.typed and not known.may_equal(mine):
                 continue
             for layout, laid in laid_out(known.value, known.shape, shape):
                 if same(value, laid, self.typed):

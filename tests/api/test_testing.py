@@ -244,7 +244,7 @@ class Rounded(torch.autograd.Function):
 
 def test_a_slope_of_steps_is_zero_and_a_surrogate_is_pointed_at():
     told = message(Rounded, at={"x": (3,)})
-    assert "    + torch.zeros_like(g)\n    This derivative is zero.\n" in told
+    assert "    + return torch.zeros_like(g)\n    This derivative is zero.\n" in told
     assert told.endswith('declare it:\n\n    surrogate(Rounded, reason="...")')
     assert f"from {__name__} import Rounded\n\n    report = verify_function(\n        Rounded,\n" in told
     assert_gradient(surrogate(Rounded, reason="the slope of the identity is of more use"), at={"x": (3,)})

@@ -183,13 +183,13 @@ class Weighing:
         core = self.trails.stripped(output.step)
         if core in self.centred:
             return True
-        source = self.steps[core].source
-        return source is not None and source.line in self._quoted()
+        source, quoted = self.steps[core].source, self._quoted()
+        return not quoted or (source is not None and source.line in quoted)
 
     def _quoted(self) -> set[int | None]:
-        """The lines that compute what difference quotients are taken of."""
-        sources = [self.steps[k].source for q in self.quotients for k in (q.high, q.low)]
-        return {s.line for s in sources if s is not None}
+        """The lines that compute what difference quotients are taken of; none where a library calls the function."""
+        sources = [self.steps[self.trails.stripped(k)].source for q in self.quotients for k in (q.high, q.low)]
+        return {s.line for s in sources if s is not None} - {q.line for q in self.quotients}
 
     def _centred(self) -> dict[int, Quotient]:
         """The functions of difference quotients at the points about which they are taken; written on the record."""
