@@ -149,7 +149,7 @@ def _other_name(s: Slip) -> str | None:
 def _sign_of_difference(s: Slip) -> str | None:
     if s.kind != "operand order" or not is_difference(s.new):
         return None
-    return f"the sign of this difference is wrong: it is {s.new}."
+    return f"the sign is wrong: {s.old} becomes {s.new}."
 
 
 def _whole_sign(s: Slip) -> str | None:
@@ -160,7 +160,7 @@ def _whole_sign(s: Slip) -> str | None:
         return None  # a part of it alone
     if s.edit.text not in (f"-{line}", f"-({line})") and line not in (f"-{s.edit.text}", f"-({s.edit.text})"):
         return None
-    return f"yours is exactly minus the truth: {s.subject} is {short(s.edit.text)}."
+    return f"yours is exactly minus the truth: {s.subject} should be {short(s.edit.text)}."
 
 
 def _tanh_squared(s: Slip) -> str | None:
@@ -308,7 +308,8 @@ def _transposed(s: Slip) -> str | None:
         return f"rows and columns stand in each other's place: {s.old} becomes {s.new}."
     names = set(re.findall(r"[A-Za-z_]\w*", f"{s.old} {s.new}")) - {"T", "t", "transpose", "swapaxes"}
     if not is_derivative_like(s.name) or any(map(is_derivative_like, names)):
-        return f"the transpose belongs here, or the matrix as it is: {s.new}, not {s.old}."
+        wanted = "the transpose" if len(s.new) > len(s.old) else "the matrix itself, and not its transpose,"
+        return f"{wanted} belongs here: {s.new}, not {s.old}."
     return f"the gradient goes back through a product by the transpose: {s.new}, not {s.old}."
 
 

@@ -49,7 +49,7 @@ SAID = [
     ("a * w", "a", "drop factor", "w is multiplied in once too often: a * w becomes a."),
     ("a", "a / n_rows", "divide", "a division by n_rows is missing: a becomes a / n_rows."),
     ("z = v", "z += v", "overwritten", "this line writes over what dz held; every use adds its own part to a gradient"),
-    ("a - b", "b - a", "operand order", "the sign of this difference is wrong"),
+    ("a - b", "b - a", "operand order", "the sign is wrong: a - b becomes b - a."),
     ("W @ (1 - s)", "(1 - s) @ W", "operand order", "the factors of a matrix product do not commute"),
     ("a @ b", "b @ a", "operand order", "the factors of a matrix product do not commute: b @ a, not a @ b."),
     ("a / b", "b / a", "operand order", "the operands are the wrong way round"),
