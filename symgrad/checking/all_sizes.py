@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -95,7 +95,27 @@ def holds_at_other_sizes(problem: Problem, hand: Formula, branch: Branch | None 
         {**own, **{n: own[n] + 2 + k for k, n in enumerate(shapes.growing)}},
         {**own, **dict.fromkeys(shapes.free, 3)},
     ]
-    return not any(_looked(there, shapes, sizes, problem.wrt) for sizes in others if sizes != own)
+    found = [_looked(there, shapes, sizes, problem.wrt) for sizes in others if sizes != own]
+    if any(found) or branch is None or any(f is not None for f in found):
+        return not any(found)
+    arrays = {n: np.shape(inputs.point[n]) for n in branch.program.inputs if np.ndim(inputs.point[n])}
+    return not any(_looked(there, s, {_LONGER: n + 1}, problem.wrt) for s, n in _with_longer_axes(arrays))
+
+
+_LONGER = "m"
+_TOGETHER = 3  # axes of one length that are made longer together
+_AXES = 7  # of so many are the sets looked at
+
+
+def _with_longer_axes(arrays: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[Shapes, int]]:
+    """The shapes with some axes of one length longer, which may be one size of the code's where others are numbers in
+    it, and that length."""
+    for length in sorted({n for shape in arrays.values() for n in shape if n > 1}):
+        axes = [(name, k) for name, shape in arrays.items() for k, n in enumerate(shape) if n == length]
+        for r in range(1, _TOGETHER + 1 if len(axes) <= _AXES else 1):
+            for chosen in itertools.combinations(axes, r):
+                of = {n: tuple(_LONGER if (n, k) in chosen else x for k, x in enumerate(s)) for n, s in arrays.items()}
+                yield Shapes(of, (_LONGER,), {}), length
 
 
 def _is_made(value: object) -> bool:

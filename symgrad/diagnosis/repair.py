@@ -148,7 +148,7 @@ def repair(problem: Problem, proposals: Sequence[Proposal]) -> tuple[tuple[Repai
 
 
 _FOR_YOUR = "right for your"
-_WHOLE = re.compile(r"(?<![\w.*])(?:[2-9]|[1-9]\d+)(?![\w.])")
+_WHOLE = re.compile(r"(?<![\w.])(?:[2-9]|[1-9]\d+)(?![\w.])")
 _SIZED = re.compile(r"\.(?:shape|size|numel)\b|\blen\(")
 
 
@@ -184,7 +184,7 @@ def widest(
 
 def _may_be_a_length(e: Edit) -> bool:
     numbers = set(_WHOLE.findall(e.after)) ^ set(_WHOLE.findall(e.before))
-    return bool(numbers) or len(_SIZED.findall(e.after)) > len(_SIZED.findall(e.before))
+    return bool(numbers) or e.of == "size" or len(_SIZED.findall(e.after)) > len(_SIZED.findall(e.before))
 
 
 def judged_right(
