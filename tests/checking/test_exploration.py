@@ -132,7 +132,7 @@ def counted(x):
         (lambda x: 0 * x if int(x) == 37 else 2 * x, X, "refuted"),
         (lambda x: torch.where(torch.floor(x) == 77, 0 * x, 2 * x), XS, "refuted"),
         (lambda x: 0 * x if math.floor(x) == 99 else 2 * x, {"x": 1.0}, "refuted"),
-        (lambda x: 0 * x if x.argsort()[0] == 7 and x.argsort()[1] == 3 else 2 * x, XS, "undecided"),
+        (lambda x: 0 * x if x.argsort()[0] == 7 and x.argsort()[1] == 3 else 2 * x, XS, "refuted"),
         (lambda x: 2 * x * (torch.bucketize(x, number(-1e5, 1e5)) < 2), XS, "refuted"),
         (halved, X, "refuted"),
         (counted, X, "undecided"),

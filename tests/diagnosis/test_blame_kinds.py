@@ -276,7 +276,7 @@ KINDS = [
     ),
     (relu_net, relu_net_grad, W, "dh * (a > 0)", "dh * h", "where it clips the derivative is zero: a > 0 keeps"),
     (ridge, ridge_grad, B, "g[1:] += 2 * 0.9 * b[1:]", "g[:-1] += 2 * 0.9 * b[:-1]", "another part of the array"),
-    (filtered, filtered_grad, XK, "dx[t + j]", "dx[t + 2 - j]", "the index is off: [t + j]"),
+    (filtered, filtered_grad, XK, "dx[t + j]", "dx[t + 2 - j]", "the index is off: t + j"),
     (
         overlap,
         overlap_grad,

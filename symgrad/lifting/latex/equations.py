@@ -392,7 +392,7 @@ def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]], values: bool
         if values and made.arguments and made.left is not None and function(made.left.value.base) is not None:
             r.fail("a function of the table is known.", made.span)
         return made
-    except Undecided:
+    except (Undecided, TwoReadings):
         raise
     except SymgradError as error:
         r.at, r.depth, r.fences, r.on_left = 0, 0, [], False
