@@ -25,7 +25,7 @@ from symgrad.diagnosis.edits import PLAIN
 from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.other_functions import Owner, whose_gradient, without_detach
-from symgrad.diagnosis.remedies import BEFORE, Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
+from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
 from symgrad.diagnosis.repair import judged_right, propose, repair, repairs_of, widest
 from symgrad.diagnosis.source_code import code_of, lines_before
 from symgrad.diagnosis.steps import Diagnosis, diagnose, is_permuted
@@ -499,13 +499,13 @@ def _searches(problem: Problem, findings: Findings, diagnosis: Diagnosis) -> lis
         code = code_of(leaf.formula)
         if code is None:
             continue
+        before: set[int | None] = set()
         for s, source, unit in ((s, at, u) for s, at in wrong for u in code.units if u.covers(at)):
-            lines = (*(u.line for u in s.unsure), *(n for n, _ in lines_before(unit, source.line, s.name)))
-            verdicts |= {(BEFORE, line): "" for line in lines}
+            before |= {*(u.line for u in s.unsure), *(n for n, _ in lines_before(unit, source.line, s.name))}
         doing("looking for a repair")
         trials = trials_of(problem, findings, leaf, code, diagnosis.derivation.point, alone=len(parts) == 1)
         if trials is not None:
-            found.append((leaf, Cures(trials, diagnosis.derivation, verdicts)))
+            found.append((leaf, Cures(trials, diagnosis.derivation, Known(verdicts, before))))
     return found
 
 

@@ -37,10 +37,16 @@ _PASSED_ON = 0.3  # what it costs to change a value where it is only returned
 _SHARED = 0.4  # what it costs that a right result comes from a line as well
 
 Line = tuple[str | None, int]
-Known = Mapping[tuple[str, "int | None"], str]  # what is known of a line, by its name and number
-BEFORE = "<before>"  # the name by which a line is known that a wrong one uses
 _BEGINS = 0.25  # how much less likely a number is that others go on from
 _NEARER = 0.25  # how much likelier such a line is, where nothing else is known of it
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of lines: by name and number what each is, and the numbers of those that a wrong one uses."""
+
+    verdicts: Mapping[tuple[str, int | None], str]
+    before: Collection[int | None] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +166,7 @@ def _ranges(tree: ast.expr) -> Iterator[ast.Call]:
 # ------------------------------------------------------------------------------------------------ suspects
 
 
-def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Suspect], list[Remedy]]:
+def suspects_of(trials: Trials, d: Derivation, lines: Known) -> tuple[list[Suspect], list[Remedy]]:
     units = trials.code.units
     mine = trials.code.lines
     places = {
@@ -183,7 +189,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
             envs = [seen[unit].of(place, j) for j in range(len(trials.points))]
             if not envs or not envs[0]:
                 continue
-            prior = _prior(place, unit is units[0], verdicts, d.names.own) + _SHARED * feeds.right(place)
+            prior = _prior(place, unit is units[0], lines, d.names.own) + _SHARED * feeds.right(place)
             if place.role == "statement":
                 scene = Scene(_site(place), [e[0] for e in envs if e], plain=sum(map(bool, envs)))
                 here = place.expression.statement
@@ -254,11 +260,11 @@ def _key(place: Place) -> tuple[str, int] | None:
     return None if name is None or s is None else (name, place.unit.first + s.lineno - 1)
 
 
-def _prior(place: Place, is_entry: bool, verdicts: Known, named: Collection[str]) -> float:
+def _prior(place: Place, is_entry: bool, lines: Known, named: Collection[str]) -> float:
     """How unlikely it is that a place is wrong; a value of the model's under another name may be one by chance."""
-    known = verdicts.get((place.name, place.line), "")
+    known = lines.verdicts.get((place.name, place.line), "")
     forward = 0.5 if place.name in named else 0.3
-    nearer = -_NEARER * ((BEFORE, place.line) in verdicts)
+    nearer = -_NEARER * (place.line in lines.before)
     prior = {"wrong": -0.1, "forward": forward, "right": 0.2, "misnamed": -0.05}.get(known, nearer)
     prior += {"returned": 0.2, "test": 0.2, "rounds": 0.3, "index": 0.1}.get(place.role, 0.0)
     begins = isinstance(place.expression.tree, ast.Constant) and stored_in(place.unit)[place.name] > 1

@@ -8,6 +8,7 @@ import functools
 import inspect
 import itertools
 import linecache
+import sys
 import textwrap
 import types
 from collections import Counter
@@ -34,15 +35,16 @@ _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """A function's own text, from the column where it begins, or a whole script's; ``first`` is its first line in
-    ``file``.  A script has no ``function``; ``namespace`` has the functions and modules that it defines and imports.
+    """A function's own text, from the column where it begins, or a class's, or a whole script's; ``first`` is its first
+    line in ``file``.  A script has no ``function``; ``namespace`` has the functions and modules that it defines and
+    imports.
     """
 
-    function: Any  # a plain Python function
+    function: Any  # a plain Python function, or a class
     text: str
     file: str
     first: int
-    node: ast.FunctionDef | ast.Lambda | ast.Module
+    node: ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.Module
     namespace: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -55,6 +57,8 @@ class Unit:
         f = self.function
         if f is None:
             return dict(self.namespace)
+        if isinstance(f, type):
+            return dict(vars(sys.modules[f.__module__]))
         found = dict(f.__globals__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             with contextlib.suppress(ValueError):  # not assigned yet
@@ -110,6 +114,23 @@ def function_unit(function: Any) -> Unit | None:
     except SyntaxError:
         return None
     return Unit(target, text, file, first, tree) if isinstance(tree, ast.FunctionDef) else None
+
+
+def class_unit(found: type, file: str) -> Unit | None:
+    """The unit of a class that stands by itself in a file; None of another, or where its source cannot be found."""
+    if getattr(sys.modules.get(found.__module__), found.__qualname__, None) is not found:
+        return None
+    methods = [m for m in vars(found).values() if isinstance(m, types.FunctionType)]
+    if not any(m.__code__.co_filename == file for m in methods):
+        return None
+    lines = "".join(linecache.getlines(file, methods[0].__globals__))
+    with contextlib.suppress(SyntaxError):
+        for node in ast.parse(lines).body:
+            if isinstance(node, ast.ClassDef) and node.name == found.__name__:
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                text = "".join(lines.splitlines(keepends=True)[first - 1 : node.end_lineno])
+                return Unit(found, text, file, first, ast.parse(text).body[0])  # type: ignore[arg-type]
+    return None
 
 
 # ------------------------------------------------------------------------------------------------ spans
@@ -257,6 +278,8 @@ def rebuild(
     ``names`` are put beside the globals; ``shown`` says that its source can be found again.  None where the text does
     not compile.
     """
+    if isinstance(function, type):
+        return _class_again(function, text, names or {}, shown)
     old = function.__code__
     is_lambda = old.co_name == "<lambda>"
     inner = f"return ({text}\n)" if is_lambda else text
@@ -279,6 +302,19 @@ def rebuild(
     )
     out.__kwdefaults__ = function.__kwdefaults__
     return out
+
+
+def _class_again(old: type, text: str, names: Mapping[str, Any], shown: bool) -> Any:
+    """The class whose text was edited, in a copy of its module's globals."""
+    file = f"<repaired {next(_COUNTER)}>"
+    scope = {**vars(sys.modules[old.__module__]), **names}
+    try:
+        exec(compile(text, file, "exec"), scope)
+    except Exception:  # an edit may well be nonsense
+        return None
+    if shown:
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    return scope[old.__name__]
 
 
 def _nested(code: types.CodeType, name: str, depth: int) -> types.CodeType | None:
@@ -434,7 +470,7 @@ def _(formula: Function) -> Code | None:
 
 
 def helpers_of(unit: Unit) -> list[Unit]:
-    """The functions of the same file that a function finds among its globals."""
+    """The functions and classes of the same file that a function finds among its globals."""
     found = []
     for name in sorted({n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name)}):
         helper = unit.function.__globals__.get(name)
@@ -442,6 +478,8 @@ def helpers_of(unit: Unit) -> list[Unit]:
         if code is not None and helper is not unit.function and code.co_filename == unit.file:
             made = function_unit(helper)
             found += [made] if made is not None else []
+        elif isinstance(helper, type) and (made := class_unit(helper, unit.file)) is not None:
+            found.append(made)
     return found
 
 

@@ -295,3 +295,44 @@ def test_what_is_right_for_a_symmetric_matrix_alone_says_that():
     report = verify(volatility, wrong, at=at, wrt=["w"])
     (repair,) = report.repairs
     assert "S.T" in repair.after or "right for your symmetric S only" in repair.why
+
+
+# ------------------------------------------------------------------------------------------------ layers as classes
+
+
+class Dense:
+    def __init__(self, W, b):
+        self.W, self.b = W, b
+
+    def forward(self, x):
+        self.x = x
+        self.z = x @ self.W + self.b
+        return np.tanh(self.z)
+
+    def backward(self, d):
+        d = d * (1 - np.tanh(self.z) ** 2)
+        return self.x.T @ d, d.mean(0)
+
+
+INPUT = R.standard_normal((4, 3))
+
+
+def layered(W, b):
+    return (torch.tanh(torch.as_tensor(INPUT) @ W + b) ** 2).sum()
+
+
+def layered_grad(W, b):
+    layer = Dense(W, b)
+    out = layer.forward(INPUT)
+    gW, gb = layer.backward(2 * out)
+    return {"W": gW, "b": gb}
+
+
+def test_a_line_of_a_method_is_found():
+    """What is repaired is the method, in the text of its class; the class itself stays as it is."""
+    report = verify(layered, layered_grad, at={"W": R.standard_normal((3, 2)), "b": R.standard_normal(2)})
+    (repair,) = report.repairs
+    assert (repair.before, repair.after) == ("d.mean(0)", "d.sum(0)")
+    assert report.repaired_source.startswith("class Dense:")
+    assert "def layered_grad" in report.repaired_source
+    assert np.allclose(Dense(np.eye(3), np.zeros(3)).forward(INPUT), np.tanh(INPUT))
