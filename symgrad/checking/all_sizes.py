@@ -10,6 +10,7 @@ counterexample is shown at the smallest sizes that have one.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from symgrad.lifting.formulas import Formula
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
+from symgrad.program.written_choices import recorded_for_all_sizes
 
 _BRANCHES = 8  # of the code, on each of which a reading is held against what was computed
 _BLOCK, _BLOCKS = 64, 4  # the longest block whose multiples are asked about, and how many lengths of blocks are tried
@@ -145,14 +147,20 @@ def _prove(
     why: dict[str, str] = {}
     unread: set[str] = set()
     rank = _rank(found)
-    for literals, least in itertools.product((True, False) if shapes.fixed else (False,), (3, 5)):
+    ways = itertools.product(
+        (False, True) if _chooses_numbers(problem, found) else (False,),
+        (True, False) if shapes.fixed else (False,),
+        (3, 5),
+    )
+    for written, literals, least in ways:
         if forms and not {n for n in right - set(proved) if least == 3 or n in unread}:
             continue
         least = max(least, shapes.least)
         sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=least, rank=rank, order=shapes.order)
         pairs = [p for p in found.own.pairs if p.name not in proved]
         try:
-            found_here = read_problem(problem, shapes, sizes, pairs)
+            with recorded_for_all_sizes() if written else contextlib.nullcontext():
+                found_here = read_problem(problem, shapes, sizes, pairs)
         except Unread as error:
             found_here = {p.name: error for p in pairs}
         unread = {n for n, r in found_here.items() if isinstance(r, Unread) or r.hand is None}
@@ -164,7 +172,7 @@ def _prove(
         results = _proved(problem, found, shapes, sizes, mine)
         for name, result in results.items():
             if isinstance(result, ForAll):
-                proved[name] = result
+                proved[name] = replace(result, ties=result.ties or written)
                 forms[name] = replace(shown[name], bodies=(readings[name].hand, readings[name].exact))
             else:
                 why[name] = result
@@ -172,6 +180,11 @@ def _prove(
     if open_:
         proved |= prove_by_turns(problem, found, shapes, open_, _beside(found, shapes))
     return proved, forms, why, unread
+
+
+def _chooses_numbers(problem: Problem, found: Findings) -> bool:
+    """Whether the code chooses by a single number, and so takes other steps where it comes out otherwise."""
+    return any(not g.outcome.ndim for g in branches_on(found.own.program, problem.inputs.free))
 
 
 def _in_blocks(problem: Problem, found: Findings, shapes: Shapes, names: Sequence[str]) -> dict[str, ForAll]:

@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from symgrad.checking.comparison import Branch, branch_of
 from symgrad.checking.exploration import Findings
-from symgrad.checking.index_claims import resized
+from symgrad.checking.index_claims import resized, same_ball
 from symgrad.checking.verdicts import ForAll
 from symgrad.errors import SymgradError
+from symgrad.evaluation.balls import Balls, binary, flat
+from symgrad.ops.row import precision
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
 from symgrad.program.derivative import tangent
+from symgrad.program.program import interpret
+from symgrad.program.written_choices import recorded_for_all_sizes
 from symgrad.proving.induction import START, Induction, Theorems, prove_for_all
 from symgrad.proving.scalar_records import NoScalars, ScalarRecord, scalar_records
 
+_BITS = 256
 _SIZES = 3  # with names, for one of which after the other an induction is tried
 
 
@@ -34,26 +40,34 @@ def prove_by_turns(
 
     ``beside`` are sizes beside the numbers in the code, at which it may go another way.
     """
-    if len(shapes.free) > _SIZES or problem.order != 1 or branches_on(found.own.program, problem.inputs.free):
+    if len(shapes.free) > _SIZES or problem.order != 1:
         return {}
+    chooses = bool(branches_on(found.own.program, problem.inputs.free))
     proved: dict[str, ForAll] = {}
     theorems = Theorems()
     for size in shapes.free:
         open_ = [n for n in names if n not in proved]
         others = {n: v for n, v in shapes.own().items() if n != size and n in shapes.free}
-        by_turns = _inductions(problem, shapes, size, open_, theorems, sorted({b[size] for b in beside}))
+        near = sorted({b[size] for b in beside})
+        by_turns = _inductions(problem, shapes, size, open_, theorems, near, chooses)
         for name, found_here in by_turns:
             read_at, held_at = (f"{size} = {', '.join(map(str, n))}" for n in (found_here.read_at, found_here.held_at))
             told = f"{read_at}, and held against the code at {held_at}"
-            proved[name] = ForAll((size,), found_here.least, {}, told, found_here, at=others)
+            proved[name] = ForAll((size,), found_here.least, {}, told, found_here, ties=chooses, at=others)
     return proved
 
 
 def _inductions(
-    problem: Problem, shapes: Shapes, size: str, names: Sequence[str], theorems: Theorems, beside: Sequence[int]
+    problem: Problem,
+    shapes: Shapes,
+    size: str,
+    names: Sequence[str],
+    theorems: Theorems,
+    beside: Sequence[int],
+    chooses: bool,
 ) -> Iterator[tuple[str, Induction]]:
     """The claims that hold for all of one size, the others as they are."""
-    at = functools.cache(lambda n: _branch_at(problem, shapes, {**shapes.own(), size: n}))
+    at = functools.cache(lambda n: _branch_at(problem, shapes, {**shapes.own(), size: n}, chooses))
     read = functools.cache(lambda n, forward: _records(at(n), names, forward))
     try:
         beside = sorted({*beside, *_turning(at(START), at(START + 1))})
@@ -90,13 +104,37 @@ def _turning(first: Branch, second: Branch) -> Iterator[int]:
                 yield from (START + int(more) + d for d in (-1, 0, 1, 2))
 
 
-def _branch_at(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Branch:
+def _branch_at(problem: Problem, shapes: Shapes, sizes: Mapping[str, int], chooses: bool) -> Branch:
+    """The branch at some sizes; with its choices written as arithmetic where the code chooses."""
+    there, branch = _run_at(problem, shapes, sizes)
+    if not chooses:
+        return branch
+    with recorded_for_all_sizes():
+        again, written = _run_at(problem, shapes, sizes)
+    if branches_on(written.program, again.inputs.free):
+        raise NoScalars("it decides by values.")
+    if not _give_the_same(branch, there.inputs.point, written, again.inputs.point):
+        raise NoScalars("with both sides of its branches run, it computes something else.")
+    return written
+
+
+def _run_at(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> tuple[Problem, Branch]:
     there = resized(problem, shapes, sizes)
     assert there.first is not None
-    branch = branch_of(*there.first, there.wrt, there.order)
-    if branches_on(branch.program, there.inputs.free):
-        raise NoScalars("it decides by values.")
-    return branch
+    return there, branch_of(*there.first, there.wrt, there.order)
+
+
+def _give_the_same(a: Branch, at_a: Mapping[str, Any], b: Branch, at_b: Mapping[str, Any]) -> bool:
+    """Whether two records give the same values, in balls: the function's, each hand formula's and derivative's."""
+    values = []
+    for branch, point in ((a, at_a), (b, at_b)):
+        wanted = [branch.model, *(i for p in branch.pairs for i in (p.hand, p.exact) if i is not None)]
+        with precision(_BITS):
+            given = {n: binary(point[n]) for n in branch.program.inputs}
+            found = interpret(branch.program, Balls(), given, wanted)
+            values.append([x for i in wanted for x in flat(found[i])])
+    same = len(values[0]) == len(values[1])
+    return same and all(same_ball(x, y) for x, y in zip(*values, strict=True))
 
 
 def _records(branch: Branch, names: Sequence[str], forward: bool) -> dict[str, ScalarRecord]:

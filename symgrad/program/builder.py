@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -28,6 +29,8 @@ from symgrad.program.program import (
     size,
     whole_number,
 )
+
+FOR_ALL_SIZES: ContextVar[bool] = ContextVar("for_all_sizes", default=False)
 
 
 @dataclass(eq=False)
@@ -319,6 +322,11 @@ class Builder:
 
     def guard(self, op: str, args: Sequence[int], params: Any, outcome: Any) -> None:
         self.guards.append(Guard(op, tuple(args), params, np.array(outcome), self.source))
+
+    def looks_at_sign(self, args: Sequence[int], outcome: Any) -> None:
+        """abs, or sign, looks at the sign of what it is given; which is no choice where choices are written out."""
+        if not FOR_ALL_SIZES.get():
+            self.guard("sign", args, None, outcome)
 
 
 def join(**programs: Program) -> Program:

@@ -15,10 +15,11 @@ import numpy as np
 import sympy as sp
 
 from symgrad.ops.scalars import OPS, X, Y
-from symgrad.program.builder import Builder
+from symgrad.program.builder import FOR_ALL_SIZES, Builder
 from symgrad.program.expressions import lower
 from symgrad.program.indexing import places
 from symgrad.program.program import Constant, Program, Step, Strided, positions, promote, size
+from symgrad.program.written_choices import written_row
 
 # ------------------------------------------------------------------------------------------------------------- masking
 # Programs without the infinities that stand for "not this one": masks of minus infinity before a softmax.
@@ -152,6 +153,8 @@ def select(b: Builder, name: str, steps: Sequence[int], values: Sequence[Any], d
     dtype = dtype or promote(*(b.dtype(i) for i in steps))
     env: dict[sp.Basic, int] = {s: b.broadcast(i, shape) for s, i in zip((X, Y), steps)}
     concrete = [np.broadcast_to(np.asarray(v, dtype=np.float64), shape) for v in values]
+    if FOR_ALL_SIZES.get():
+        return written_row(b, branches, env, dict(zip((X, Y), concrete)), shape, dtype)
     chosen = np.full(shape, -1)
     for k, (_, condition) in enumerate(branches):
         if (chosen >= 0).all():

@@ -391,7 +391,8 @@ class Equalities:
         wanted = sorted(
             {self.find(i) for i in range(len(self.steps))} & self._cone([self.place[r] for r in self.roots])
         )
-        return residues_of(self.steps, wanted)[0]
+        found = residues_of(self.steps, wanted)
+        return found[0][0] if found else {}
 
     def behind(self, roots: Sequence[int]) -> tuple[list[Link], list[int]]:
         """The links on classes behind the roots, and all the steps that these rest on."""
@@ -413,13 +414,14 @@ class Equalities:
         return [self.links[k] for k in sorted(used)], sorted(needed)
 
 
-def residues_of(steps: Sequence[Step], wanted: Sequence[int]) -> tuple[dict[int, bytes], int]:
-    """The residues of steps at one random point, as keys (of 64-bit numbers), and their modulus: none where they have
-    none, or where it is too much work."""
+def residues_of(steps: Sequence[Step], wanted: Sequence[int], points: int = 1) -> list[tuple[dict[int, bytes], int]]:
+    """The residues of steps at random points, at each as keys (of 64-bit numbers), and their modulus: none where they
+    have none, or where it is too much work."""
     for plan in plans(steps, wanted):
-        if plan.work > _PRINTS:
+        if plan.work * points > _PRINTS:
             break
-        for seed in range(12):
+        found = []
+        for seed in range(12 * points):
             try:
                 values = plan.run(seed, strict=False)
             except Retry:
@@ -427,8 +429,10 @@ def residues_of(steps: Sequence[Step], wanted: Sequence[int]) -> tuple[dict[int,
             except NoResidue:
                 break
             keys = {i: np.asarray(v, dtype=np.uint64).tobytes() for i, v in values.items()}
-            return keys, plan.fields(seed)[plan.home].p
-    return {}, 0
+            found.append((keys, plan.fields(seed)[plan.home].p))
+            if len(found) == points:
+                return found
+    return []
 
 
 def _content(step: Step) -> Any:

@@ -193,11 +193,13 @@ class _Walk:
             if j != i:
                 self.first[i] = self._multiple(j, c / other)
                 return "alike", ()
-        prints, p = self.record.prints.get(i), self.record.modulus
-        if prints is None or factor.numerator % p == 0 or factor.denominator % p == 0:
+        prints = self.record.prints.get(i)
+        if prints and len(prints) > 1 and not any(r for r, _ in prints):
+            return None, ()  # of many signs one is nearly always such that their product is zero
+        if prints is None or any(factor.numerator % p == 0 or factor.denominator % p == 0 for _, p in prints):
             return None, ()
-        inverse = pow(factor.numerator, -1, p) * factor.denominator
-        group = self.looking.setdefault(tuple(r * inverse % p for r in prints), [])
+        scale = {p: pow(factor.numerator, -1, p) * factor.denominator for _, p in prints}
+        group = self.looking.setdefault(tuple(r * scale[p] % p for r, p in prints), [])
         for j, other in group[:_BESIDE]:
             for back in _BACK:
                 shape, leaves = self._shape(j, i, factor / other, back)
@@ -232,6 +234,10 @@ class _Walk:
                 return ("div", parts[0][0], parts[1][0]), factors[0] / factors[1]
             case "powi":
                 return ("powi", parts[0][0], node.params), factors[0] ** node.params
+            case "sign" if factors[0]:
+                return ("sign", parts[0][0]), Fraction(1 if factors[0] > 0 else -1)
+            case "abs":
+                return ("abs", parts[0][0]), abs(factors[0])
         return (node.op, tuple(parts), node.params), _ONE
 
     def _as_product(self, i: int, node: Node) -> Iterator[tuple[Shape, Fraction]]:

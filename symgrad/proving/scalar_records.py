@@ -21,6 +21,9 @@ from symgrad.proving.congruence import residues_of
 
 LARGEST = 1 << 15  # nodes
 _POWER = 16  # of a number, which is written out
+_SIGNED = (
+    24  # points at which nodes are told apart where there are signs, of which a point gives each one of two values
+)
 
 
 class NoScalars(SymgradError):
@@ -43,13 +46,12 @@ class Node:
 class ScalarRecord:
     """Nodes by number, those that the ``pairs`` need in the order of computation, and what residues say of each.
 
-    A pair is two nodes that are said to be equal.  Of the residues the ``modulus`` is a prime.
+    A pair is two nodes that are said to be equal.  Each residue comes with its modulus, a prime.
     """
 
     nodes: Mapping[int, Node]
     pairs: tuple[tuple[int, int], ...]
-    prints: Mapping[int, tuple[int, ...]]
-    modulus: int
+    prints: Mapping[int, tuple[tuple[int, int], ...]]
 
 
 def scalar_records(program: Program, claims: Mapping[str, tuple[int, int]]) -> dict[str, ScalarRecord]:
@@ -219,9 +221,13 @@ class _Scalars:
             if i not in ends and self._is_linear(i) and len(uses[i]) == 1 and self._is_linear(uses[i][0])
         }
         nodes = {i: self._sum(i, inner) if self._is_linear(i) else self.nodes[i] for i in order if i not in inner}
-        keys, modulus = residues_of(self._steps(order), range(len(order)))
-        prints = {order[k]: tuple(np.frombuffer(key, np.uint64).tolist()) for k, key in keys.items()}
-        return ScalarRecord(nodes, pairs, prints, modulus)
+        signed = any(self.nodes[i].op in ("sign", "abs") for i in order)
+        looks = residues_of(self._steps(order), range(len(order)), _SIGNED if signed else 1)
+        prints: dict[int, list[tuple[int, int]]] = {}
+        for keys, modulus in looks:
+            for k, key in keys.items():
+                prints.setdefault(order[k], []).extend((r, modulus) for r in np.frombuffer(key, np.uint64).tolist())
+        return ScalarRecord(nodes, pairs, {i: tuple(found) for i, found in prints.items()})
 
     def _is_linear(self, i: int) -> bool:
         return self.nodes[i].op == "add" or self._split(i)[1] not in (i, None)

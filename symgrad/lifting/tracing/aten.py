@@ -21,6 +21,7 @@ from symgrad.ops.scalars import OPS, find
 from symgrad.program.indexing import index_put_accumulate
 from symgrad.program.program import Strided, size
 from symgrad.program.selection import select
+from symgrad.program.written_choices import between
 
 PLAIN: Any = object()
 OWN = frozenset(("aten", "prims"))  # the namespaces whose names the rules are for
@@ -180,6 +181,10 @@ def _layout(t: Recorder, func: Any, name: str, given: dict[str, Any], out: Any) 
     count = 0
     dtype = dtype_of(out[0] if isinstance(out, (list, tuple)) else out)
     values = _LAYOUT[name]
+    mask = given.get("condition", given.get("mask"))
+    if name in ("where", "masked_fill") and isinstance(mask, torch.Tensor) and t.tensors.is_known(mask):
+        sides = [t.step_of(given[k], dtype) for k in (values if name == "where" else values[::-1])]
+        return between(b, t.tensors.step(mask), *sides)
     if given.get("reduce") is not None:
         return NotImplemented
     if given.get("accumulate"):
@@ -224,7 +229,7 @@ def _scalar(t: Recorder, row: str, branches: bool, args: Any, out: torch.Tensor)
     if branches:
         return select(b, row, found, [double(a) for a in args], dtype)
     if row in ("abs", "sign") and not b.steps[found[0]].is_complex:
-        b.guard("sign", found, None, np.sign(plain(args[0])))
+        b.looks_at_sign(found, np.sign(plain(args[0])))
     shape = tuple(out.shape)
     return b.emit(row, [b.broadcast(x, shape) for x in found], None, shape, dtype)
 

@@ -20,6 +20,7 @@ from symgrad.ops.scalars import OPS, find
 from symgrad.program.indexing import index_put_accumulate
 from symgrad.program.program import Strided, dense, positions, size
 from symgrad.program.selection import select
+from symgrad.program.written_choices import between, holds, is_written
 
 _ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div"}
 _POWER = ("power", "float_power")
@@ -300,6 +301,9 @@ class Arrays:
             return np.floor_divide(*inputs), np.remainder(*inputs)
         if isinstance(value, tuple) or value.dtype.kind == "O":
             raise trace.unknown(f"numpy.{name}")
+        if name in _COMPARE and is_written(_COMPARE[name]):
+            truth = holds(trace.at_line(), *map(trace.step_of, inputs), op=_COMPARE[name], values=plain)
+            return self.new(value.astype(np.float64), truth)
         if name in _COMPARE:
             return trace.looked(_COMPARE[name], list(inputs), None, value)
         if value.dtype.kind not in "fc":
@@ -349,7 +353,7 @@ class Arrays:
         if OPS[row].branches:
             return select(b, row, steps, plain, dtype)
         if row in ("abs", "sign") and not b.steps[steps[0]].is_complex:
-            b.guard("sign", steps, None, np.sign(plain[0]))
+            b.looks_at_sign(steps, np.sign(plain[0]))
         return b.apply(row, *steps, dtype=dtype)
 
     def chosen(self, out: Any, key: Any) -> Any:
@@ -419,6 +423,10 @@ class Arrays:
         count = 0
         b = self.tracer.builder
         values = _LAYOUT.get(name, ())
+        if name == "where" and len(args) == 3 and self.tracer.is_traced(args[0]):
+            truth, *sides = map(self.tracer.step_of, args)
+            value = np.where(*map(self.tracer.value_of, args))
+            return self.new(value, between(self.tracer.at_line(), truth, *sides))
         if name == "pad" and options.get("mode", args[2] if len(args) > 2 else "constant") not in _PADS:
             raise self.tracer.unknown(f"numpy.pad(mode={options.get('mode')!r})")
 

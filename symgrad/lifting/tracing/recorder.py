@@ -99,6 +99,8 @@ class TensorRecorder(Protocol):
 
     def put(self, x: torch.Tensor, step: int) -> None: ...
 
+    def truth(self, x: torch.Tensor, word: str, args: Any, dtype: str | None) -> torch.Tensor: ...
+
     def made_anew(self, x: torch.Tensor, step: int, shape: tuple[int, ...]) -> None: ...
 
     def forget(self, x: torch.Tensor) -> None: ...
@@ -131,6 +133,7 @@ class Recorder(Protocol):
     differentiates: bool
     numbers: set[int]
     course: Any  # a `symgrad.lifting.tracing.course.Course`
+    branches: Any  # a `symgrad.lifting.tracing.written_branches.Branches`
 
     @property
     def arrays(self) -> ArrayRecorder: ...

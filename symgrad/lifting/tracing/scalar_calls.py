@@ -17,6 +17,7 @@ from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.sources import is_users, unwrapped
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.ops.scalars import find
+from symgrad.program.written_choices import is_written
 
 UFUNC = {
     **{"add": "add", "sub": "subtract", "mul": "multiply", "div": "true_divide", "pow": "power"},
@@ -99,6 +100,14 @@ def _empty(t: Recorder, function: Any, *args: Any, **options: Any) -> Any:
     if out.dtype.kind in "fc":
         out.fill(np.nan)
     return t.arrays.adopt(out)
+
+
+@_entry(max, min)
+def _extreme(t: Recorder, function: Any, *args: Any, **options: Any) -> Any:
+    """A choice between two numbers, where choices are written as arithmetic."""
+    if not is_written("gt") or len(args) != 2 or options or not t.is_traced(list(args)):
+        return NotImplemented
+    return t.branches.extreme(function, *args)
 
 
 @_entry(math.pow)

@@ -282,14 +282,16 @@ _LEFT_ALONE = frozenset(
 )
 
 
-def instrument(function: types.FunctionType, trace: Any) -> tuple[types.FunctionType, Tree] | None:
+def instrument(
+    function: types.FunctionType, trace: Any, rewriter: type[Rewriter]
+) -> tuple[types.FunctionType, Tree] | None:
     """The same function, reporting to ``trace``, and its tree; None where its source cannot be found."""
     code = function.__code__
     node = node_of(function)
     if node is None:
         return None
     owner = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
-    made = _compiled(node, code, owner if owner.isidentifier() else "", code.co_filename)
+    made = _compiled(node, code, owner if owner.isidentifier() else "", code.co_filename, rewriter)
     cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
     cells[TRACE] = types.CellType(trace)
     if made is None or not set(made.co_freevars) <= set(cells):
@@ -304,13 +306,15 @@ def instrument(function: types.FunctionType, trace: Any) -> tuple[types.Function
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: str, file: str) -> types.CodeType | None:
+def _compiled(
+    node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: str, file: str, rewriter: type[Rewriter]
+) -> types.CodeType | None:
     """The rewritten code, taken from a factory whose arguments are the free variables, so that they stay free.
 
     ``owner`` is the class of a method: private names are mangled with it, and super() needs its cell.  ``file`` is the
     code's: two files of the same text have equal code objects, and each is to keep its own name.
     """
-    rewritten: Any = Rewriter().visit(copy.deepcopy(node))
+    rewritten: Any = rewriter().visit(copy.deepcopy(node))
     defaults = rewritten.args
     defaults.defaults = [ast.Constant(None) for _ in defaults.defaults]
     defaults.kw_defaults = [None if d is None else ast.Constant(None) for d in defaults.kw_defaults]

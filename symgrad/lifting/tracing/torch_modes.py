@@ -27,6 +27,7 @@ from symgrad.lifting.tracing.looked_values import LookedArray, Whole, joined
 from symgrad.lifting.tracing.looked_values import compared as compared_steps
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
+from symgrad.program.written_choices import JOINED, is_written
 
 # these change which entries of its memory a tensor shows, not the entries
 _RESHAPING = frozenset("transpose_ t_ squeeze_ unsqueeze_ swapaxes_ swapdims_ as_strided_ detach_ set_ resize_".split())
@@ -40,6 +41,7 @@ _LOOKS = frozenset(
 _PLACES = {"_to_copy": "trunc", "max": "argmax", "amax": "argmax", "min": "argmin", "amin": "argmin"}
 _COMPARED = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
 _RANDOM = frozenset("normal uniform bernoulli random exponential geometric cauchy log_normal".split())
+_OF_TRUTHS = frozenset(("bitwise_and", "bitwise_or", "bitwise_not"))
 _TEXTS = ("__format__", "__repr__")
 _MAKERS = ("tensor", "as_tensor", "asarray", "scalar_tensor")
 _FILLERS = ("full", "full_like", "new_full")
@@ -401,8 +403,8 @@ class Dispatch(TorchDispatchMode):
         if not known or name in _FILLED:
             return self._constant(func, name, args, kwargs)
         self.tracer.at_line()
-        if name in _LOOKS:
-            return self._look(func, name, args, kwargs)
+        if name in _LOOKS or (name in _OF_TRUTHS and is_written("gt")):
+            return self._look(func, name.replace("bitwise_", "logical_"), args, kwargs)
         if name == "_local_scalar_dense":
             if self.tracer.depends(tensors.step(args[0])):
                 raise self.tracer.lost("float()", "Use x.item(), or keep the tensor.")
@@ -454,6 +456,10 @@ class Dispatch(TorchDispatchMode):
         t = self.tracer
         out = func(*args, **kwargs)
         dtype = next((aten.dtype_of(x) for x in floats(args)), None)
+        if is_written(name):
+            return t.tensors.truth(out, name, args[:2], dtype)
+        if (word := name.removeprefix("logical_")) in JOINED and all(map(t.tensors.is_known, args)):
+            return t.tensors.truth(out, word, args, dtype)
         seen = [
             t.step_of(a, dtype)
             for a in args
@@ -546,6 +552,8 @@ class Dispatch(TorchDispatchMode):
             for x, step in zip(out, steps, strict=True):
                 self._record(x, step, name)
         elif steps is not aten.PLAIN and isinstance(out, torch.Tensor) and out.numel():
+            if is_written("gt") and not aten.is_float(out):
+                raise self._unknown(name)  # whole numbers made of truths that are written as numbers
             if not isinstance(steps, int) or self.tracer.builder.shape(steps) != tuple(out.shape):
                 raise self._unknown(name)
             self.tracer.tensors.put(out, steps)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.lifting.tracing.aten import dtype_of, is_float
+from symgrad.lifting.tracing.aten import double, dtype_of, is_float
 from symgrad.lifting.tracing.looked_values import Looks, joined
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.torch_modes import Dispatch, Functions, floats, quiet
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
 from symgrad.program.program import Strided
+from symgrad.program.written_choices import JOINED, holds
 
 
 class Tensors:
@@ -96,7 +97,7 @@ class Tensors:
         """Whether a float tensor among nested arguments carries a step."""
         for x in items:
             if isinstance(x, torch.Tensor):
-                if is_float(x) and self.is_known(x):
+                if (is_float(x) or x.dtype is torch.bool) and self.is_known(x):
                     return True
             elif isinstance(x, (list, tuple)) and self.any_known(x):
                 return True
@@ -139,6 +140,15 @@ class Tensors:
         if record is None or record[0] is not x or record[2] is None or record[2].version != record[3] or self._lengths:
             return None
         return record[1]
+
+    def truth(self, x: torch.Tensor, word: str, args: Any, dtype: str | None) -> torch.Tensor:
+        """``x``, the truths that a comparison of ``args`` gave, or that were made of such, as a step that is one or
+        zero."""
+        t = self.tracer
+        steps = [t.step_of(a, dtype) for a in args]
+        made = JOINED[word] if word in JOINED else functools.partial(holds, op=word, values=[double(a) for a in args])
+        self._known[id(x)] = (x, made(t.builder, *steps), None, 0)
+        return x
 
     def put(self, x: torch.Tensor, step: int) -> None:
         """``x`` holds the value of ``step``; memory that is known already stays what it is."""

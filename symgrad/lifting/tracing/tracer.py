@@ -45,11 +45,13 @@ from symgrad.lifting.tracing.sources import Places, instrument, is_users, place,
 from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.lifting.tracing.torch_tensors import Tensors
 from symgrad.lifting.tracing.traced_values import PLAIN, TracedArray, TracedFloat
+from symgrad.lifting.tracing.written_branches import Branches
 from symgrad.ops.scalars import unknown
 from symgrad.program import constants as numbers
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
 from symgrad.program.program import UNKNOWN, WHOLE, Guard, Program, whole_number
+from symgrad.program.written_choices import holds, is_written
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {n: getattr(operator, n) for n in "eq ne lt le gt ge".split()}
 # builtins that call what they are given
@@ -86,6 +88,7 @@ class Tracer:
         self.direct = DirectOperations(self)
         self.places = Places()
         self.course = Course(self)
+        self.branches = Branches(self)
         self._ready: dict[Any, Any] = {}
         self._constants: dict[tuple[str, str], int] = {}
         self._computed: dict[float, int] = {}  # plain floats that the code computed -> the step that says how
@@ -365,7 +368,9 @@ class Tracer:
         y = self.value_of(b)
         if not isinstance(y, (int, float, np.number)):
             return NotImplemented
-        outcome = bool(_COMPARE[op](a.value, y))
+        outcome, steps = bool(_COMPARE[op](a.value, y)), (self.step_of(a), self.step_of(b))
+        if is_written(op):
+            return TracedFloat(float(outcome), holds(self.at_line(), *steps, op=op, values=(a.value, y)), self)
         self.guard(op, [a, b], None, outcome)
         return outcome
 
@@ -400,7 +405,7 @@ class Tracer:
         b = self.at_line()
         step = self.step_of(x)
         if row in ("abs", "sign"):
-            b.guard("sign", [step], None, math.copysign(1.0, self.value_of(x)) if self.value_of(x) else 0.0)
+            b.looks_at_sign([step], math.copysign(1.0, self.value_of(x)) if self.value_of(x) else 0.0)
         return TracedFloat(value, b.emit(row, (step,), None, (), "float64"), self)
 
     # ------------------------------------------------------------------------------------ what instrumented code calls
@@ -549,7 +554,7 @@ class Tracer:
             return function
         if target is not function:
             return self.ready(target).__get__(function.__self__)
-        found = instrument(target, self)
+        found = instrument(target, self, self.branches.rewriter)
         made, tree = found if found is not None else (scalar_calls.hooked(self, target), None)
         self.places.add(made.__code__, tree)
         self._literals |= tree.floats if tree is not None else set()
