@@ -139,7 +139,8 @@ def _prove(
     proof for the others, and which of them could not be read.
 
     Where a size is fixed by the user's objects, its number is first read as the size wherever it stands, then not.
-    What cannot be read at small sizes, where an axis of n - 2 is no axis, is read at larger ones.
+    What cannot be read at small sizes, where an axis of n - 2 is no axis, is read at larger ones; and what cannot be
+    read as it ran, with its choices by a number written as arithmetic.
     """
     proved: dict[str, ForAll] = {}
     forms: dict[str, IndexForm] = {}
@@ -147,13 +148,11 @@ def _prove(
     why: dict[str, str] = {}
     unread: set[str] = set()
     rank = _rank(found)
-    ways = itertools.product(
-        (False, True) if _chooses_numbers(problem, found) else (False,),
-        (True, False) if shapes.fixed else (False,),
-        (3, 5),
-    )
+    chooses = bool(branches_on(found.own.program, problem.inputs.free))
+    ways = itertools.product((False, True), (True, False) if shapes.fixed else (False,), (3, 5))
     for written, literals, least in ways:
-        if forms and not {n for n in right - set(proved) if least == 3 or n in unread}:
+        left = right - set(proved)
+        if (forms or written) and not {n for n in left if (least == 3 and not written) or n in unread}:
             continue
         least = max(least, shapes.least)
         sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=least, rank=rank, order=shapes.order)
@@ -172,7 +171,7 @@ def _prove(
         results = _proved(problem, found, shapes, sizes, mine)
         for name, result in results.items():
             if isinstance(result, ForAll):
-                proved[name] = replace(result, ties=result.ties or written)
+                proved[name] = replace(result, ties=result.ties or (written and chooses))
                 forms[name] = replace(shown[name], bodies=(readings[name].hand, readings[name].exact))
             else:
                 why[name] = result
@@ -180,11 +179,6 @@ def _prove(
     if open_:
         proved |= prove_by_turns(problem, found, shapes, open_, _beside(found, shapes))
     return proved, forms, why, unread
-
-
-def _chooses_numbers(problem: Problem, found: Findings) -> bool:
-    """Whether the code chooses by a single number, and so takes other steps where it comes out otherwise."""
-    return any(not g.outcome.ndim for g in branches_on(found.own.program, problem.inputs.free))
 
 
 def _in_blocks(problem: Problem, found: Findings, shapes: Shapes, names: Sequence[str]) -> dict[str, ForAll]:

@@ -106,15 +106,14 @@ def _turning(first: Branch, second: Branch) -> Iterator[int]:
 
 def _branch_at(problem: Problem, shapes: Shapes, sizes: Mapping[str, int], chooses: bool) -> Branch:
     """The branch at some sizes; with its choices written as arithmetic where the code chooses."""
-    there, branch = _run_at(problem, shapes, sizes)
-    if not chooses:
-        return branch
     with recorded_for_all_sizes():
         again, written = _run_at(problem, shapes, sizes)
     if branches_on(written.program, again.inputs.free):
         raise NoScalars("it decides by values.")
-    if not _give_the_same(branch, there.inputs.point, written, again.inputs.point):
-        raise NoScalars("with both sides of its branches run, it computes something else.")
+    if chooses:
+        there, branch = _run_at(problem, shapes, sizes)
+        if not _give_the_same(branch, there.inputs.point, written, again.inputs.point):
+            raise NoScalars("with both sides of its branches run, it computes something else.")
     return written
 
 

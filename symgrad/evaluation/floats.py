@@ -73,7 +73,20 @@ def complex_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
     return torch.exp(complex_log_softmax(x, dim))
 
 
+def _prod(x: torch.Tensor, dim: int) -> torch.Tensor:
+    return torch.prod(x, dim, keepdim=True)
+
+
+def _others(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """The product of the others along an axis, for each entry."""
+    one = torch.ones_like(x.narrow(dim, 0, 1))
+    n = x.shape[dim] - 1
+    before = torch.cat([one, x.narrow(dim, 0, n)], dim).cumprod(dim)
+    return before * torch.cat([x.narrow(dim, 1, n), one], dim).flip(dim).cumprod(dim).flip(dim)
+
+
 _KERNELS = {"softmax": torch.softmax, "log_softmax": torch.log_softmax, "logsumexp": _logsumexp}
+_KERNELS |= {"prod": _prod, "prod_others": _others}
 _COMPLEX = {"softmax": complex_softmax, "log_softmax": complex_log_softmax, "logsumexp": complex_logsumexp}
 
 
@@ -152,7 +165,7 @@ class Floats:
                 return torch.linalg.slogdet(args[0]).logabsdet
             case "cholesky":
                 return _defined(*torch.linalg.cholesky_ex((args[0] + args[0].mH) / 2))
-            case "softmax" | "log_softmax" | "logsumexp":
+            case op if op in _KERNELS:
                 return _composite(step, args[0], step.params)
         if step.op in MATRICES:
             return MATRICES[step.op].torch(args[0], step.params)
@@ -310,7 +323,7 @@ class BatchedFloats(Floats):
                 return torch.matmul(args[0], args[1])
             case op if op in MATRICES:
                 return torch.stack([MATRICES[op].torch(a, step.params) for a in args[0]])
-            case "softmax" | "log_softmax" | "logsumexp":
+            case op if op in _KERNELS:
                 return _composite(step, args[0], n + 1 if n >= 0 else n)
         return super()._read(step, args)
 

@@ -47,6 +47,7 @@ from symgrad.indices.terms import (
     Cholesky,
     Det,
     Fact,
+    IndexProduct,
     IndexSum,
     Inverse,
     LogDet,
@@ -120,6 +121,8 @@ def _of(store: Store, e: Any) -> Poly:
             _require_at_least_zero(store, size)
             index, body = _bound(store, e.index, size, e.body)
             return sum_over(store, {index: size}, read(store, body))
+        case IndexProduct():
+            return _of_product(store, e)
         case Inverse() | Cholesky() | Det() | LogDet():
             return _of_matrix(store, e)
         case sp.KroneckerDelta():
@@ -135,6 +138,22 @@ def _of(store: Store, e: Any) -> Poly:
         case sp.Function() if not isinstance(e, sp.core.function.AppliedUndef):
             return _of_function(store, e)
     raise BadFormula(f"{e} ({type(e).__name__}) has no reading in index notation")
+
+
+def _of_product(store: Store, e: Any) -> Poly:
+    """exp of the sum of the logarithms, where all factors are positive; what a delta singles out stands outside."""
+    size = read(store, e.size)
+    for delta_ in e.body.atoms(sp.KroneckerDelta):
+        place = next((k for k in delta_.args if k is not e.index), None)
+        if e.index in delta_.args and isinstance(place, sp.Symbol) and store.ranges.get(place) is size:
+            singled, others = (e.body.xreplace({delta_: sp.Integer(k)}) for k in (1, 0))
+            rest = IndexProduct(others, e.index, e.size) / rename(others, {e.index: place})
+            return read(store, rename(singled, {e.index: place}) * rest)
+    _require_at_least_zero(store, size)
+    index, body = _bound(store, e.index, size, e.body)
+    p = read(store, body)
+    _require(store, "is positive", body, p)
+    return exponential(store, sum_over(store, {index: size}, logarithm(store, p)))
 
 
 def _of_leaf(store: Store, e: Any) -> Poly:

@@ -16,7 +16,7 @@ True
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -26,7 +26,7 @@ from symgrad.indices.cells import cells
 from symgrad.indices.conversion import EFFORT, cleared, declare, make_store, named, read, write
 from symgrad.indices.polynomials import Exhausted, Store
 from symgrad.indices.printing import text
-from symgrad.indices.terms import Array, Fact, Positive
+from symgrad.indices.terms import EXP, Array, Fact, IndexProduct, IndexSum, Positive, Within
 
 _SAME, _CASES, _CASE = "arithmetic of sums", "each case of what is compared", "one such case"
 
@@ -93,11 +93,36 @@ def prove_equal(
     """
     left, right, runs = _aligned(a, b, dict(sizes or {}))
     found = _attempt(left, right, runs, tuple(facts), effort) or _by_cells(left, right, runs, tuple(facts), effort)
+    if found is not None and left.has(IndexProduct) and is_meromorphic(left) and is_meromorphic(right):
+        found = replace(found, conditions=tuple(map(_nonzero, found.conditions)))
     for fact in found.facts if found else ():  # those that were looked at: are they needed?
         fewer = tuple(f for f in (found.facts if found else ()) if f != fact)
         fewer_used = _attempt(left, right, runs, fewer, effort) or _by_cells(left, right, runs, fewer, effort)
         found = fewer_used or found
     return found
+
+
+def is_meromorphic(e: Any) -> bool:
+    """Whether a body is a meromorphic function of its leaves.
+
+    Two such functions that are equal where all factors of a product are positive are equal wherever both have a value:
+    that is the identity theorem, for the points where one of them has none are too few to part the space of complex
+    leaves.
+    """
+    match e:
+        case sp.KroneckerDelta() | Within():
+            return not e.has(sp.Indexed)
+        case sp.Pow():
+            return bool(e.exp.is_integer) and not e.exp.has(sp.Indexed) and is_meromorphic(e.base)
+        case sp.Symbol() | sp.Indexed() | sp.Rational() | sp.NumberSymbol():
+            return True
+        case sp.Add() | sp.Mul() | IndexSum() | IndexProduct() | EXP() | sp.sin() | sp.cos() | sp.tanh():
+            return all(map(is_meromorphic, e.args))
+    return False
+
+
+def _nonzero(condition: Condition) -> Condition:
+    return replace(condition, what="is not zero") if condition.what == "is positive" else condition
 
 
 def replay(proof: IndexProof, *, effort: int = EFFORT) -> bool:

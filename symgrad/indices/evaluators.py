@@ -20,7 +20,7 @@ from flint import acb, arb
 
 from symgrad.errors import BadFormula
 from symgrad.evaluation.balls import ball_of
-from symgrad.indices.terms import EXP, RELU, STEP, Array, Binder, Cholesky, Det, IndexSum, LogDet, Within
+from symgrad.indices.terms import EXP, RELU, STEP, Array, Binder, Cholesky, Det, IndexProduct, IndexSum, LogDet, Within
 from symgrad.ops.row import X
 from symgrad.ops.scalars import OPS
 
@@ -131,6 +131,9 @@ class _Evaluation:
             case IndexSum():
                 body, size, index = self.code(e.body), self.integer(e.size), e.index
                 return lambda at: self._sum_of(body({**at, index: v}) for v in self._run(e, size(at)))
+            case IndexProduct():
+                body, size, index = self.code(e.body), self.integer(e.size), e.index
+                return lambda at: reduce(mul, (body({**at, index: v}) for v in self._run(e, size(at))), arb(1))
             case Binder():
                 return self._matrix(e)
             case sp.Pow() if e.base is not sp.E and e.exp.is_integer:

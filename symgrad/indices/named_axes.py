@@ -54,6 +54,14 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """The indices that meet all ``conditions``; with ``outside``, all others."""
+
+    conditions: tuple[Condition, ...] = ()
+    outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """A map: the factors of the box that it starts from, where each factor of the other side is, and where it holds.
 
@@ -62,7 +70,7 @@ class Decoded:
 
     factors: tuple[tuple[Numbers, ...], ...]
     coordinates: tuple[Affine, ...]
-    conditions: tuple[Condition, ...]
+    region: Region
 
 
 def flat_positions(index: Index, shape: Shape) -> np.ndarray:
@@ -93,7 +101,7 @@ def decode(where: Sequence[np.ndarray], sizes: Sequence[Numbers], *, regions: bo
     masks = [m.reshape(box) for m, box in zip(masks, boxes, strict=True)]
     places = [_unravelled(np.maximum(w, 1) - 1, tuple(s[r] for s in sizes)) for r, w in enumerate(split)]
     coordinates = tuple(affine([p[k] for p in places], masks) for k in range(len(sizes)))
-    return Decoded(tuple(factors), coordinates, conditions_of(masks) if regions else ())
+    return Decoded(tuple(factors), coordinates, region_of(masks) if regions else Region())
 
 
 def _unravelled(flat: np.ndarray, shape: Shape) -> tuple[np.ndarray, ...]:
@@ -179,10 +187,23 @@ def _holds(found: Affine, run: int, values: np.ndarray, mask: np.ndarray) -> boo
 # ------------------------------------------------------------------------------------------------ regions
 
 
-def conditions_of(masks: Sequence[np.ndarray]) -> tuple[Condition, ...]:
-    """The bounds on indices and on their differences that say where the masks hold; as few as say it."""
+def region_of(masks: Sequence[np.ndarray]) -> Region:
+    """Where the masks hold, or where they do not, by as few bounds on indices and on their differences as say it.
+
+    >>> region_of([1 - np.eye(n) > 0 for n in (3, 5)]).outside
+    True
+    """
     if all(m.all() for m in masks):
-        return ()
+        return Region()
+    try:
+        return Region(_conditions(masks))
+    except Unread:
+        if not all((~m).any() for m in masks):
+            raise
+        return Region(_conditions([~m for m in masks]), outside=True)
+
+
+def _conditions(masks: Sequence[np.ndarray]) -> tuple[Condition, ...]:
     if not all(m.any() for m in masks):
         raise Unread("a layout keeps no entry in one run and some in another.")
     n = masks[0].ndim
@@ -230,7 +251,7 @@ def _say(conditions: Sequence[Condition], masks: Sequence[np.ndarray]) -> bool:
 # ------------------------------------------------------------------------------------------------ arrays of numbers
 
 
-def decode_values(arrays: Sequence[np.ndarray]) -> Affine | tuple[float, tuple[Condition, ...]]:
+def decode_values(arrays: Sequence[np.ndarray]) -> Affine | tuple[float, Region]:
     """An array of numbers that every run has: affine in its indices, or one number on a region and zero elsewhere.
 
     >>> decode_values([np.arange(n) + 1.0 for n in (3, 5)])
@@ -241,7 +262,7 @@ def decode_values(arrays: Sequence[np.ndarray]) -> Affine | tuple[float, tuple[C
     nonzero = sorted({float(v) for a in arrays for v in np.unique(a) if v != 0})
     if len(nonzero) == 1:
         try:
-            return nonzero[0], conditions_of([a != 0 for a in arrays])
+            return nonzero[0], region_of([a != 0 for a in arrays])
         except Unread:
             pass
     if all(np.array_equal(a, np.round(a)) for a in arrays):

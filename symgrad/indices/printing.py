@@ -22,7 +22,7 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.str import StrPrinter
 
-from symgrad.indices.terms import EXP, RELU, STEP, Binder, IndexSum, MatrixEntry, Within, rename
+from symgrad.indices.terms import EXP, RELU, STEP, Binder, IndexProduct, IndexSum, MatrixEntry, Within, rename
 
 _LETTERS = "ijklpqrst"
 
@@ -53,7 +53,7 @@ def _free_name(hint: str, taken: set[str]) -> str:
     return options[0] if options else next(f"{hint}{k}" for k in range(1, 1000) if f"{hint}{k}" not in taken)
 
 
-def _runs_over_axis(e: IndexSum) -> bool:
+def _runs_over_axis(e: IndexSum | IndexProduct) -> bool:
     """Whether the summed index stands alone in an axis of its own size, so that its range goes without saying."""
     return any(
         i == e.index and size == e.size
@@ -71,6 +71,11 @@ class _Text(StrPrinter):
         i = self._print(e.index)
         where = i if _runs_over_axis(e) else f"{{{i}<{self._print(e.size)}}}"
         return f"sum_{where} {_after_sum(self, e.body)}"
+
+    def _print_IndexProduct(self, e: IndexProduct) -> str:
+        where = self._print(e.index)
+        where = where if _runs_over_axis(e) else f"{{{where}<{self._print(e.size)}}}"
+        return f"prod_{where} {_after_sum(self, e.body)}"
 
     def _print_Mul(self, expr: Any) -> str:
         """Sums last: the last of them ends with the product."""
@@ -173,6 +178,10 @@ class _Latex(LatexPrinter):
         body = _after_sum(self, e.body)
         last = self._print(e.size - 1 + self.first)
         return f"\\sum_{{{self._print(e.index)}={self.first}}}^{{{last}}} {body}"
+
+    def _print_IndexProduct(self, e: IndexProduct) -> str:
+        last = self._print(e.size - 1 + self.first)
+        return f"\\prod_{{{self._print(e.index)}={self.first}}}^{{{last}}} {_after_sum(self, e.body)}"
 
     def _print_Mul(self, expr: Any) -> str:
         """Sums last: the last of them ends with the product."""

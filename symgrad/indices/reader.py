@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.indices.named_axes import Affine, Condition, Decoded, decode, decode_values, flat_positions
+from symgrad.indices.named_axes import Affine, Condition, Decoded, Region, decode, decode_values, flat_positions
 from symgrad.indices.run_merging import Family
 from symgrad.indices.sizes import Numbers, Sizes, Unread, size_symbol
 from symgrad.indices.terms import (
@@ -36,6 +36,7 @@ from symgrad.indices.terms import (
     Array,
     Cholesky,
     Det,
+    IndexProduct,
     IndexSum,
     Inverse,
     LogDet,
@@ -186,6 +187,8 @@ class _Reading:
             case "add" | "sub" | "mul" | "div" | "neg" | "powi" | "pow":
                 bodies, axes = aligned(args)
                 return Value(_arithmetic(step.op, bodies, family.params[0]), axes)
+            case "prod" | "prod_others":
+                return self.product(step.op, args[0])
             case "inverse" | "solve" | "det" | "logabsdet" | "cholesky":
                 return self.linear_algebra(step.op, args)
         if step.op not in OPS or OPS[step.op].branches:
@@ -222,8 +225,8 @@ class _Reading:
             return Value(tensor(name, *lengths)[tuple(f.index for axis in axes for f in axis)], axes)
         if isinstance(found, Affine):
             return Value(self.affine(found, indices), axes)
-        value, conditions = found
-        return Value(sp.Rational(*value.as_integer_ratio()) * self.region(conditions, indices), axes)
+        value, region = found
+        return Value(sp.Rational(*value.as_integer_ratio()) * self.region(region, indices), axes)
 
     def axis(self, k: int, shapes: Sequence[tuple[int, ...]], *, loose: bool = False) -> tuple[Factor, ...]:
         numbers = tuple(s[k] for s in shapes)
@@ -267,7 +270,7 @@ class _Reading:
         mine = [replace(f, loose=f.loose or k not in used) for k, f in enumerate(mine)]
         indices = [f.index for f in mine]
         places = {f.index: self.affine(c, indices) for f, c in zip(a.factors, found.coordinates, strict=True)}
-        body = rename(a.body, places) * self.region(found.conditions, indices) * _listed(one_by_one, indices)
+        body = rename(a.body, places) * self.region(found.region, indices) * _listed(one_by_one, indices)
         tight = body.free_symbols
         mine = [replace(f, loose=f.index not in tight) for f in mine]
         parts = iter(mine)
@@ -280,9 +283,10 @@ class _Reading:
                 terms.append(self.sizes.expression(slopes) * index)
         return sp.Add(*terms)
 
-    def region(self, conditions: Sequence[Condition], indices: Sequence[Any]) -> Any:
-        """1 where the conditions hold, else 0."""
-        return sp.Mul(*(self.condition(c, indices) for c in conditions))
+    def region(self, region: Region, indices: Sequence[Any]) -> Any:
+        """1 in the region, else 0."""
+        inside = sp.Mul(*(self.condition(c, indices) for c in region.conditions))
+        return 1 - inside if region.outside else inside
 
     def condition(self, c: Condition, indices: Sequence[Any]) -> Any:
         low, high = self.sizes.expression(c.low), self.sizes.expression(c.high)
@@ -309,7 +313,7 @@ class _Reading:
         if len(found.factors) != len(factors) or any(len(f) > 1 for f in found.factors):
             found = replace(found, factors=tuple((f.numbers,) for f in factors))
         indices = [f.index for f in factors]
-        body = a.body * self.region(found.conditions, indices) * _listed(one_by_one, indices)
+        body = a.body * self.region(found.region, indices) * _listed(one_by_one, indices)
         left = dict(enumerate(factors))  # those that are summed over
         axes = []
         for c, numbers in zip(found.coordinates, lengths, strict=True):
@@ -338,6 +342,16 @@ class _Reading:
         rows, columns = (tuple(replace(f, index=fresh(f.index)) for f in axis) for axis in (a.axes[1], b.axes[2]))
         new = {f.index: g.index for f, g in zip((*a.axes[1], *b.axes[2]), (*rows, *columns), strict=True)}
         return Value(rename(product, new), (batch, rows, columns))
+
+    def product(self, op: str, a: Value) -> Value:
+        """The product along the last axis; for each entry, that of the others, wherever the entry is not zero."""
+        *lead, last = a.axes
+        body = a.body
+        for f in reversed(last):
+            i = fresh(f.index)
+            inner = rename(body, {f.index: i})
+            body = inner**f.size if i not in inner.free_symbols else IndexProduct(inner, i, f.size)
+        return Value(body, (*lead, ())) if op == "prod" else Value(body / a.body, a.axes)
 
     def linear_algebra(self, op: str, args: list[Value]) -> Value:
         a = args[0]

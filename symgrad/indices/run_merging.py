@@ -203,15 +203,18 @@ def merged(programs: Sequence[Program], *, selecting: bool = False) -> Program:
     return replace(first, steps=tuple(steps), guards=())
 
 
+_WRITTEN_OUT = COMPOSITES.keys() - {"prod", "prod_others"}
+
+
 def _written_out(program: Program) -> Program:
     """The Program with softmax and its kin said in other steps; every other step keeps its place in the order."""
-    if not any(s.op in COMPOSITES for s in program.steps):
+    if not any(s.op in _WRITTEN_OUT for s in program.steps):
         return program
     b = Builder()
     place: list[int] = []
     for step in program.steps:
         args = tuple(place[a] for a in step.args)
-        if step.op in COMPOSITES:
+        if step.op in _WRITTEN_OUT:
             place.append(COMPOSITES[step.op].write(b, args[0], step.params))
         elif step.op == "input":
             place.append(b.input(step.params, step.shape, step.dtype))

@@ -260,6 +260,21 @@ class IndexSum(Binder):
         return True if self.body.is_nonnegative else None
 
 
+class IndexProduct(Binder):
+    """The product of ``body`` for ``index`` = 0, 1, ..., ``size`` - 1."""
+
+    BINDS = (1,)
+    precedence = PRECEDENCE["Add"] + 1
+
+    @property
+    def index(self) -> Any:
+        return self.args[1]
+
+    @property
+    def size(self) -> Any:
+        return self.args[2]
+
+
 class Within(sp.Function):
     """1 where 0 <= index < size, else 0: what is left of a delta whose index leaves its axis."""
 

@@ -15,7 +15,8 @@ import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad.errors import BadFormula, UnknownName, WrongShape
-from symgrad.program.builder import Builder
+from symgrad.program.builder import FOR_ALL_SIZES, Builder
+from symgrad.program.layouts import prod
 from symgrad.program.piecewise import choose
 from symgrad.program.program import Index, Shape, Strided
 
@@ -234,6 +235,8 @@ class Indices:
             raise BadFormula("a product whose limits depend on another index is not read.", instead="Write it out.")
         b = self.builder
         whole = self.along(i, axis, n, None)
+        if FOR_ALL_SIZES.get():
+            return prod(b, whole, 0)
         rest = b.shape(whole)[1:]
         entries = int(np.prod(rest))
         parts = [b.pick([whole], np.arange(1, entries + 1) + k * entries, rest) for k in range(n)]

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.program.builder import Builder
+from symgrad.program.builder import FOR_ALL_SIZES, Builder
 from symgrad.program.indexing import Axes, axes_of, diagonal, dropped, extreme, gathered, lengths, number, places, take
 from symgrad.program.program import real_dtype
 
@@ -196,6 +196,8 @@ def prod(b: Builder, x: int, axis: Axes = None, keepdims: bool = False) -> int:
     n = b.shape(flat)[-1]
     if n == 0:
         return dropped(b, b.ones(kept, b.dtype(x)), kept, axes, keepdims)
+    if FOR_ALL_SIZES.get() and not b.steps[x].is_complex:
+        flat, n = b.emit("prod", (flat,), len(b.shape(flat)) - 1, (*b.shape(flat)[:-1], 1)), 1
     while n > 1:
         half = n // 2
         low, high = (take(b, flat, range(k * half, k * half + half), -1) for k in (0, 1))

@@ -18,6 +18,7 @@ Tensor operations that floats do in one kernel and every other number system doe
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,9 +79,48 @@ def _pull_logsumexp(b: Builder, i: int, g: int) -> list[int]:
     return [b.mul(g, b.conj(b.emit("softmax", (x,), b.steps[i].params, b.shape(x))))]
 
 
+# What a product of all entries along an axis is, while code is recorded for all sizes: there it is one step.  Its
+# derivative by an entry is the product of the others.
+
+
+def _prod(b: Builder, x: int, axis: int) -> int:
+    return functools.reduce(b.mul, _slices(b, x, axis))
+
+
+def _others(b: Builder, x: int, axis: int) -> int:
+    entries = _slices(b, x, axis)
+    one = b.ones(b.shape(entries[0]), b.dtype(x))
+    before = list(itertools.accumulate(entries[:-1], b.mul, initial=one))
+    after = list(itertools.accumulate(entries[:0:-1], b.mul, initial=one))[::-1]
+    kept = tuple(np.delete(b.shape(x), axis).tolist())
+    parts = [b.reshape(b.mul(p, q), kept) for p, q in zip(before, after, strict=True)]
+    return b.stack(parts, axis % len(b.shape(x)))
+
+
+def _slices(b: Builder, x: int, axis: int) -> list[int]:
+    """The entries along an axis, each with an axis of length one in its place."""
+    where = np.arange(1, size(b.shape(x)) + 1).reshape(b.shape(x))
+    parts = [np.take(where, [k], axis) for k in range(where.shape[axis])]
+    return [b.pick([x], part, part.shape) for part in parts]
+
+
+def _pull_prod(b: Builder, i: int, g: int) -> list[int]:
+    (x,) = b.steps[i].args
+    return [b.mul(g, b.emit("prod_others", (x,), b.steps[i].params, b.shape(x)))]
+
+
+def _pull_others(b: Builder, i: int, g: int) -> list[int]:
+    from symgrad.program.derivative import reverse
+
+    (x,) = b.steps[i].args
+    return [reverse(b, {_others(b, x, b.steps[i].params): g}, {x})[0][x]]
+
+
 COMPOSITES = {
     c.name: c
     for c in (
+        Composite("prod", _prod, _pull_prod),
+        Composite("prod_others", _others, _pull_others),
         Composite("softmax", _softmax, _pull_softmax),
         Composite("log_softmax", _log_softmax, _pull_log_softmax),
         Composite("logsumexp", _logsumexp, _pull_logsumexp),

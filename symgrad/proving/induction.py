@@ -189,6 +189,9 @@ class _Walk:
             self.first[i] = signature[1], factor
             return "alike", ()
         for said, c in ((signature, factor), *self._as_product(i, node)):
+            if said[0] == "product" and len(said[1]) == 1 and said[1][0][1] == 1:  # a factor that is left alone
+                self.first[i] = self._multiple(said[1][0][0], c)
+                return "alike", ()
             j, other = self.alike.setdefault(said, (i, c))
             if j != i:
                 self.first[i] = self._multiple(j, c / other)
