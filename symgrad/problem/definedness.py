@@ -262,10 +262,13 @@ def _decided(op: str, gap: Any) -> bool:
 
 
 def _same_entries(program: Program, guard: Guard) -> np.ndarray:
-    """Where the two sides read the same entry of the same step: equal at every point, and so no edge."""
+    """Where the two sides read the same entry of the same step, or are zeros that are written, or what a branch such
+    as relu's leaves: equal at every point of the branch, and so no edge."""
     sides = [[x.reshape(program.shape(a)) for x in origins(program, a)] for a in guard.args]
     step, place, other, beside, _ = np.broadcast_arrays(*sides[0], *sides[1], np.asarray(guard.outcome))
-    return ((step == other) & (place == beside) & (place > 0)).reshape(-1)
+    zeros = [i for i, s in enumerate(program.steps) if s.op == "constant" and not np.any(s.params.value)]
+    nothing = [(place_ == 0) | np.isin(of, zeros) for of, place_ in ((step, place), (other, beside))]
+    return (((step == other) & (place == beside) & (place > 0)) | (nothing[0] & nothing[1])).reshape(-1)
 
 
 def origins(program: Program, i: int) -> tuple[np.ndarray, np.ndarray]:

@@ -110,10 +110,18 @@ def _pull_prod(b: Builder, i: int, g: int) -> list[int]:
 
 
 def _pull_others(b: Builder, i: int, g: int) -> list[int]:
-    from symgrad.program.derivative import reverse
-
     (x,) = b.steps[i].args
-    return [reverse(b, {_others(b, x, b.steps[i].params): g}, {x})[0][x]]
+    axis = b.steps[i].params % len(b.shape(x))
+    where = np.arange(1, size(b.shape(x)) + 1).reshape(b.shape(x))
+    parts = []
+    if b.shape(x)[axis] == 1:
+        return [b.zeros(b.shape(x), b.dtype(x))]
+    for k in range(b.shape(x)[axis]):
+        rest = np.delete(where, k, axis)
+        others, weights = (b.pick([a], rest, rest.shape) for a in (x, g))
+        product = b.emit("prod_others", (others,), axis, rest.shape)
+        parts.append(b.sum(b.mul(weights, product), axis))
+    return [b.stack(parts, axis)]
 
 
 COMPOSITES = {

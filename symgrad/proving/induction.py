@@ -27,8 +27,8 @@ from symgrad.proving.scalar_records import Node, ScalarRecord, as_step
 
 START = 16  # the least size at which turns are looked for
 _FAR = (33, 101)  # sizes at which what was read is held against the code
-_BACK = (1, 2, 3, 4, 6)  # operations back that a theorem reads
-_NODES = 60  # of a theorem
+_BACK = (1, 2, 3, 4, 5, 6)  # operations back that a theorem reads
+_NODES = 120  # of a theorem
 _WORK = 20_000  # of its proof
 _LONG = 8  # terms from which a sum is no part of a theorem
 _FACTORS = 400  # of a product that is multiplied out

@@ -6,6 +6,7 @@ the way is one sum, whatever the order: of a loop this leaves its turns, as plai
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,6 +21,7 @@ from symgrad.program.program import Constant, Program, Step, positions, size
 from symgrad.proving.congruence import residues_of
 
 LARGEST = 1 << 15  # nodes
+_LONG = 12  # nodes of a sum in an exponent that are looked through for logarithms
 _POWER = 16  # of a number, which is written out
 _SIGNED = (
     24  # points at which nodes are told apart where there are signs, of which a point gives each one of two values
@@ -104,6 +106,10 @@ class _Scalars:
                 return self.apply("add", (a, self.apply("neg", (b,))))
             case "add", _:
                 return self._added(*args)
+            case "exp", (a,) if logs := self._logarithms(a):
+                return self._out_of_exponent(a, logs)
+            case "log", (a,) if self.nodes[a].op == "exp":
+                return self.nodes[a].args[0]
             case "pow", (a, b) if (n := self.value(b)) is not None and n.denominator == 1:  # 65 - 1 is a number too
                 return self._power(a, int(n))
         parts = [self._split(a) for a in args]
@@ -124,6 +130,33 @@ class _Scalars:
                     factors[0] ** params, None if inner[0] is None else self.put(op, (inner[0],), params)
                 )
         return self.put(op, args, params)
+
+    def _terms(self, i: int) -> dict[int | None, Fraction]:
+        """What is added up in a node, if that is not much: each with its factor."""
+        terms: dict[int | None, Fraction] = {}
+        stack = [(i, Fraction(1))]
+        for _ in range(_LONG):
+            if not stack:
+                break
+            j, c = stack.pop()
+            n, core = self._split(j)
+            if core is not None and self.nodes[core].op == "add":
+                stack += [(a, c * n) for a in reversed(self.nodes[core].args)]
+            else:
+                terms[core] = terms.get(core, Fraction(0)) + c * n
+        return {} if stack else terms
+
+    def _logarithms(self, i: int) -> dict[int, int]:
+        """The logarithms among what is added up, and how often each is."""
+        found = self._terms(i).items()
+        return {k: int(c) for k, c in found if k is not None and self.nodes[k].op == "log" and c.denominator == 1 and c}
+
+    def _out_of_exponent(self, i: int, logs: Mapping[int, int]) -> int:
+        """exp(x + 2 log(y)) is exp(x) y**2."""
+        rest = [self._times(c, k) for k, c in self._terms(i).items() if k not in logs]
+        powers = [self._power(self.nodes[k].args[0], n) for k, n in logs.items()]
+        made = functools.reduce(lambda a, b: self.apply("mul", (a, b)), powers)
+        return self.apply("mul", (self.apply("exp", (self.total(rest),)), made)) if rest else made
 
     def _power(self, a: int, n: int) -> int:
         if n < 0:

@@ -164,6 +164,17 @@ def crf_back(A, U):
     return {"A": dA, "U": torch.stack(dU)}
 
 
+def crf_marginals(A, U, beta=True):
+    """How likely each state is at each place: forward and backward sums together, in logarithms."""
+    forward, backward = [U[0]], [torch.zeros(2, dtype=D)]
+    for t in range(1, len(U)):
+        forward.append(torch.logsumexp(forward[-1][:, None] + A, 0) + U[t])
+    for t in range(len(U) - 1, 0, -1):
+        backward.insert(0, torch.logsumexp(A + U[t] + backward[0], 1))
+    total = torch.logsumexp(forward[-1], 0)
+    return torch.stack([torch.exp(a + b * beta - total) for a, b in zip(forward, backward, strict=True)])
+
+
 def matrix_rnn(W, x):
     h = torch.zeros(len(W), dtype=D)
     for t in turns(x):
@@ -235,6 +246,7 @@ CASES = {
     "cell": case(cell, cell_back, {"f": 0.5, "g": 1.1, "x": ("T",)}, ("f", "g")),
     "leapfrog": case(leapfrog, leapfrog_back, {"q": 0.4, "p": 0.9, "k": 1.1, "push": ("T",)}, ("q", "p", "k")),
     "crf": case(crf, crf_back, {"A": (2, 2), "U": ("T", 2)}, ("A", "U")),
+    "crf, marginals": case(crf, crf_marginals, {"A": (2, 2), "U": ("T", 2)}, ("U",)),
     "matrix rnn": case(matrix_rnn, matrix_rnn_back, {"W": (2, 2), "x": ("T", 2)}, ("W",)),
     "newton": case(newton, newton_along, {"a": 2.5, "x": ("T",)}, ("a",)),
     "average": case(average, average_closed, {"a": 0.25, "x": ("T",)}, ("x",)),
@@ -278,6 +290,7 @@ def test_other_sizes_stay_as_they_are():
     [
         ("rnn", lambda g: {**g, "w": g["w"] + g["u"] * 2.0**-30}, "w"),
         ("crf", lambda g: {**g, "U": g["U"].flip(0)}, "U"),
+        ("crf, marginals", lambda g: g.flip(1), "U"),
     ],
 )
 def test_slips_in_recurrences_are_refuted(name, slip, claim):

@@ -358,7 +358,7 @@ def pulled_and_derived(composite, shape, axis, x, seed):
     """The composite's own pull, and the adjoint of what it means, both in balls."""
     b = Builder()
     i = b.input("x", shape)
-    kept = tuple(1 if k == axis and composite.name == "logsumexp" else n for k, n in enumerate(shape))
+    kept = tuple(1 if k == axis and composite.name in ("logsumexp", "prod") else n for k, n in enumerate(shape))
     step = b.emit(composite.name, (i,), axis, kept)
     g = b.constant(seed.numpy()[tuple(slice(n) for n in kept)])
     (pulled,) = composite.pull(b, step, g)
