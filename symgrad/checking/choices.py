@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.comparison import Branch, PointComparison
-from symgrad.checking.exploration import inside
-from symgrad.checking.verdicts import Choice, Outcome
+from symgrad.checking.exploration import Findings, inside, inside_looks, is_equality, is_the_hands_own
+from symgrad.checking.proof_domains import name_of
+from symgrad.checking.verdicts import Choice, Outcome, Proved
 from symgrad.problem.definedness import branches_on, origins
 from symgrad.problem.point_search import is_ordered
 from symgrad.program.program import EXTREME, WHOLE, Decided, Guard, Program, Source, Step, written
@@ -133,20 +134,21 @@ def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]
     """The choices that the code made at these looks, by where they stand in it.
 
     A comparison that is a tie, or that a rounding error decided, says nothing of either side; and a point on an edge
-    is no place at which a branch is judged, where there are others.
+    is no place at which a branch is judged, where there are others, unless the edge is one that the hand formula makes.
     """
     found: dict[Key, Decision] = {}
     looks = list(looks)
     off_edges = any(inside(seen) and not seen.ties for _, seen in looks)
     for branch, seen in looks:
         is_inside = inside(seen)
+        is_judged = not (is_inside and off_edges and seen.ties) or is_the_hands_own(branch, seen)
         for guard in choosing(branch, seen, free):
             if guard in seen.ties and is_ordered(guard):
                 continue
             key = _key(branch.program, guard)
             decision = found.setdefault(key, Decision(key))
             at = decision.points if is_inside else decision.beyond
-            for outcome in _outcomes(guard, branch.program) if not (is_inside and off_edges and seen.ties) else ():
+            for outcome in _outcomes(guard, branch.program) if is_judged else ():
                 at.setdefault(outcome, seen.point)
             met = decision.met.get(id(branch))
             if met is None and len(decision.met) < _PATHS:
@@ -433,9 +435,24 @@ def _word(guard: Guard, way: Any) -> str:
     return f"{way:g}" if isinstance(way, (int, float)) else "another way"
 
 
-def told(found: Mapping[Key, Decision]) -> list[str]:
-    """What is to be said of the choices without branches of their own."""
-    return list(dict.fromkeys(_told(d) for d in found.values() if not d.branches and _is_worth_a_note(d)))
+def tell(found: Findings, free: Sequence[str]) -> None:
+    """Say what is to be said of the choices without branches of their own, as they came out inside the domain; what is
+    proved holds where no two numbers are equal that were seen to be so nowhere."""
+    chosen = [d for d in decisions(inside_looks(found), free).values() if not d.branches]
+    found.notes += dict.fromkeys(_told(d) for d in chosen if _is_worth_a_note(d))
+    unmet = tuple(dict.fromkeys(_unequal(d) for d in chosen if is_equality(d.guard) and len(d.points) == 1))
+    for name, verdict in found.verdicts.items() if unmet else ():
+        if isinstance(verdict, Proved):
+            found.verdicts[name] = replace(verdict, domain=(*verdict.domain, *unmet))
+
+
+def _unequal(decision: Decision) -> str:
+    """That the sides of a comparison are not equal, in the user's names."""
+    program, sides = decision.branch.program, decision.guard.args
+    steps = [_origin(program)(a) for a in sides]
+    numbers = [f"{s.params.value.item():g}" if s.op == "constant" and s.params.value.size == 1 else None for s in steps]
+    left, right = (n or name_of(program, a) for n, a in zip(numbers, sides, strict=True))
+    return f"{left} is not {right}" if left and right else f"what is compared in {decision.text} is not equal"
 
 
 def _is_worth_a_note(decision: Decision) -> bool:

@@ -28,7 +28,7 @@ from symgrad.checking.choices import (
     forks,
     in_bins,
     is_place,
-    told,
+    tell,
     turned,
 )
 from symgrad.checking.comparison import BITS, Branch, compare_at
@@ -559,7 +559,7 @@ def cover(problem: Problem, found: Findings) -> None:
     numbers = [few.described() for few in narrow(inside_looks(found), free)]
     idle = [idle_described(i) for i in idle_values(inside_looks(found))]
     found.coverage = (*found.coverage, *coverage, *running, *idle, *numbers)
-    found.notes += told(decisions(inside_looks(found), free))
+    tell(found, free)
     settle_coverage(problem, found)
 
 
