@@ -101,7 +101,8 @@ def _contradicts(met: Met, guard: Guard, way: Any, *, exactly: bool, entry: int 
     above, *more = positive
     before = list(itertools.takewhile(lambda g: g is not guard, met.seen.guards))
     beside = [g for g in before if g.outcome.shape in ((), guard.outcome.shape)]
-    came_out = [(g, g.outcome.flat[entry or 0]) for g in beside if entry is not None or not g.outcome.shape]
+    came_out = [(g, g.outcome.item()) for g in beside if not g.outcome.shape]
+    came_out += [(g, g.outcome.flat[entry]) for g in beside if g.outcome.shape and entry is not None]
     denied = [i for g, out in came_out if is_ordered(g) and g.op != "sign" for i in _positive(b, g, not out, entry)]
     if not exactly and {*written(b.steps, [above])} & {*written(b.steps, denied)}:
         return True
