@@ -197,14 +197,21 @@ def _seek_numbers(problem: Problem, found: Findings) -> None:
 
 def _seek_anywhere(problem: Problem, found: Findings) -> None:
     """Look where code of several branches takes one more, among points drawn from near and far: how choices, turns of
-    loops and numbers made whole come out together is not listed.  What holds there is no more to prove."""
+    loops and numbers made whole come out together is not listed.  What holds there is no more to prove, unless a choice
+    came out there as it did nowhere else."""
+    free = problem.inputs.free
+    open_ = {k: {*d.open} for k, d in decisions(all_looks(found), free).items() if d.branches and d.open}
     most = min(int(_ANYWHERE * problem.effort), _STEPS // len(found.own.program)) * (len(found.branches) > 2)
     for point in scattered(problem.inputs, (problem.seed, 12), most):
         settled = problem.inputs.settled(point)
         there = None if settled is None else rerun(problem, found, settled)
         if settled is not None and isinstance(there, tuple) and all(there[0] is not b for b in found.branches):
-            seen = compare_at(there[0], settled, problem.inputs.free, guards=there[1])
-            if not seen.ties and any(view.state == "differs" for view in seen.views.values()):
+            seen = compare_at(there[0], settled, free, guards=there[1])
+            told = decisions([(there[0], seen)], free) if inside(seen) and not seen.ties else {}
+            new = [k for k, d in told.items() if open_.get(k, set()) & d.points.keys()]
+            for key in new:
+                open_[key] -= told[key].points.keys()
+            if new or (not seen.ties and any(view.state == "differs" for view in seen.views.values())):
                 found.looks.append((there[0], seen))
                 found.branches.append(there[0])
         if not _may_differ(found):
