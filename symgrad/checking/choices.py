@@ -38,7 +38,6 @@ BINS = frozenset(("searchsorted", "bucketize", "digitize"))  # between which of 
 _NUMBER = re.compile(r"\d+\.?\d*(?:[eE][-+]?\d+)?")
 _FEW = 6  # values that are told one by one
 _LISTED = 12  # ways that are no branches, and are told one by one whether they came up or not
-_STARTS = 3  # points from which a combination of choices is sought
 _PATHS = 48  # branches of the code on which a choice is remembered
 
 
@@ -145,7 +144,7 @@ def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]
         for guard in choosing(branch, seen, free):
             if guard in seen.ties and is_ordered(guard):
                 continue
-            key = _key(branch.program, guard)
+            key = key_of(branch.program, guard)
             decision = found.setdefault(key, Decision(key))
             at = decision.points if is_inside else decision.beyond
             for outcome in _outcomes(guard, branch.program) if is_judged else ():
@@ -257,7 +256,7 @@ def _origin(program: Program) -> Callable[[int], Step]:
     return origin
 
 
-def _key(program: Program, guard: Guard) -> Key:
+def key_of(program: Program, guard: Guard) -> Key:
     """Where a choice stands in the code; the operations of its sides, and the numbers that are written there, tell two
     comparisons of one line apart; those that a loop counts do not.  What has no place, such as a formula's, is told by
     the steps that it is made of."""
@@ -328,72 +327,6 @@ def _outcomes(guard: Guard, program: Program) -> set[Any]:
     if guard.op == "sign":
         return set(np.unique(outcome).tolist()) - {0.0}
     return {(outcome.shape, outcome.tobytes())}
-
-
-# ------------------------------------------------------------------------------------------------ combinations
-
-
-@dataclass(frozen=True, eq=False)
-class Fork:
-    """A comparison that came out one way only after the choices ``before`` it: where, and from which point to cross
-    it."""
-
-    key: Key
-    branch: Branch
-    guard: Guard
-    entry: int
-    point: Mapping[str, Any]
-    before: tuple[tuple[Guard, bool], ...] = ()
-
-
-def forks(looks: Iterable[Look], free: Sequence[str]) -> Iterator[Fork]:
-    """The combinations of comparisons that were not seen: each choice, turned round after the same choices before it.
-
-    Comparisons of tensors of one shape are combined entry by entry; those of single numbers, and what is decided by
-    something made of looks, are the code's own path, with the number of times that its loops ran.  A combination has
-    several starts, for the way from one may lead across other edges first; they are numbered, the first ones come
-    first.
-    """
-    paths: dict[Key, list[Fork]] = {}
-    for branch, seen in looks:
-        groups: dict[tuple[int, ...], list[Guard]] = {}
-        for guard in choosing(branch, seen, free):
-            decided = isinstance(guard.params, Decided) and guard.outcome.dtype == bool
-            if decided or (is_ordered(guard) and guard.op != "sign" and guard not in seen.ties):
-                groups.setdefault(guard.outcome.shape, []).append(guard)
-        for shape, group in groups.items():
-            for entry, way in _entries(group):
-                path: Key = (shape,)
-                for k, (guard, outcome) in enumerate(zip(group, way, strict=True)):
-                    path = (*path, (_key(branch.program, guard), outcome))
-                    before = tuple(zip(group[:k], way[:k], strict=True))
-                    starts = paths.setdefault(path, [])
-                    if len(starts) < 2 * _STARTS:
-                        starts.append(Fork(path, branch, guard, entry, seen.point, before))
-    out: list[tuple[tuple[int, int], Fork]] = []
-    for path, starts in paths.items():
-        *before, (key, outcome) = path
-        other = (*before, (key, not outcome))
-        if (len(path) > 2 or before[0] == ()) and other not in paths:
-            forked = [Fork((*other, k), f.branch, f.guard, f.entry, f.point, f.before) for k, f in enumerate(starts)]
-            again = any(earlier == key for earlier, _ in before[1:])
-            out += [((_rank(f, again), k), f) for k, f in enumerate(forked)]
-    return (fork for _, fork in sorted(out, key=lambda x: x[0]))
-
-
-def _rank(fork: Fork, again: bool) -> int:
-    """What is asked of a value twice, by the model and by the hand formula with another threshold, comes first, and
-    what a loop asks ``again`` comes last."""
-    constant = {i for i in fork.guard.args if fork.branch.program.steps[i].op == "constant"}
-    mine = {*fork.guard.args} - constant
-    return 2 if again else 0 if any(mine & {*g.args} for g, _ in fork.before) else 1
-
-
-def _entries(group: Sequence[Guard]) -> list[tuple[int, tuple[bool, ...]]]:
-    """The different ways in which the comparisons came out at an entry, each with the first such entry."""
-    table = np.stack([g.outcome.reshape(-1) for g in group], axis=1).astype(bool)
-    ways, first = np.unique(table, axis=0, return_index=True)
-    return [(int(k), tuple(way.tolist())) for k, way in zip(first, ways, strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------ in words

@@ -197,10 +197,13 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
         yield found.looks[-1][1] if found.looks else found.at_user_point
 
 
+def all_looks(found: Findings) -> list[tuple[Branch, PointComparison]]:
+    return [(found.own, found.at_user_point), *found.looks]
+
+
 def inside_looks(found: Findings) -> list[tuple[Branch, PointComparison]]:
     """The looks at which the model and its derivative have values, the user's own first."""
-    own = (found.own, found.at_user_point)
-    return [(b, s) for b, s in (own, *found.looks) if inside(s)]
+    return [(b, s) for b, s in all_looks(found) if inside(s)]
 
 
 def rerun(

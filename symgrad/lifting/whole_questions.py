@@ -398,7 +398,7 @@ def as_written(formula: Any, hand: Any) -> tuple[Any, Any]:
             typed = [None if x is None else typeset(x) for x in pair]
             first, beside = (None if x is None else Latex(x) for x in typed)
             with contextlib.suppress(TwoReadings):  # both are asked about
-                _ = sides_of(first) if beside is None else _refuse_without_claims(hand, beside)
+                _ = sides_of(first) if beside is None else _refuse_without_claims(str(hand), beside)
         except TwoReadings:
             raise
         except SymgradError as error:
@@ -439,7 +439,7 @@ def _refuse_unread(formula: str, hand: str | Mapping[str, str] | None) -> None:
         formula, hand = _of_text(formula)
         if not isinstance(formula, str):
             return
-    for x in (formula, hand) if isinstance(hand, str) else (formula, *hand.values()):
+    for x in (formula, *(hand.values() if isinstance(hand, Mapping) else [str(hand)])):
         _ = Steps(x) if are_steps(x) else Text(x)
 
 

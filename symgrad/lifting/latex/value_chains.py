@@ -167,7 +167,7 @@ def valued(formula: Any, hand: Any) -> tuple[Any, Any]:
         raise BadInput(
             "of several mixed or higher derivatives one is judged at a time.", instead="Pass each by itself."
         )
-    made, named = formula.closed(), {x.name: x for x in formula.closed().free_symbols}
+    made, named = formula.closed(), {str(x): x for x in formula.closed().free_symbols}
     for name in lower[0] if lower else ():  # a higher derivative is the first of the one below it
         made = sp.diff(made, named.get(name, sp.Symbol(name)))
     return made, claims or beside.closed()
