@@ -101,6 +101,7 @@ class Problem:
     shown: bool = True  # a refutation is for somebody to see: at a simple point
     rows: Mapping[str, Source] = field(default_factory=dict)
     beside: tuple[Problem, ...] = ()  # questions about the same code with right answers, which no repair may change
+    asked_first: tuple[Mapping[str, Any], ...] = ()  # points at which another hand side for this one is tried at first
 
     @property
     def bits(self) -> int:
