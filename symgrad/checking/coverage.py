@@ -14,7 +14,7 @@ from symgrad.checking.comparison import BITS
 from symgrad.checking.data_flow import described as idle_described
 from symgrad.checking.data_flow import idle_values
 from symgrad.checking.exploration import Findings, all_looks, inside_looks
-from symgrad.checking.impossibility import contradicts_its_path, is_impossible
+from symgrad.checking.impossibility import contradicts_its_path, is_impossible, is_nowhere
 from symgrad.checking.kink_sides import with_kinks
 from symgrad.checking.turns import courses
 from symgrad.checking.turns import described as turns_described
@@ -86,7 +86,7 @@ def _unmet(found: Findings, free: Sequence[str]) -> Iterator[Fork]:
         ways.setdefault(fork.path, []).append(fork)
     exact = _EXACT
     for path, starts in ways.items():
-        left = [f for f in starts if not contradicts_its_path(f, exactly=False)]
+        left = [f for f in starts if not is_nowhere(f, found.nowhere)]
         if (None, path) in found.barred or not left:
             continue
         exact -= len(left)

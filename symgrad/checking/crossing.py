@@ -21,7 +21,7 @@ from symgrad.checking.combinations import forks
 from symgrad.checking.comparison import Branch, compare_at
 from symgrad.checking.data_flow import Idle, idle_values, is_used
 from symgrad.checking.exploration import Findings, all_looks, inside, inside_looks, rerun
-from symgrad.checking.impossibility import contradicts_its_path
+from symgrad.checking.impossibility import is_nowhere
 from symgrad.checking.kink_sides import with_kinks
 from symgrad.checking.orders import orders, point_in_order
 from symgrad.checking.turns import courses, point_of_turns, wanted
@@ -144,7 +144,7 @@ def _seek_uses(problem: Problem, found: Findings) -> None:
         if idle is None:
             return
         tried.add(idle.place)
-        for point in itertools.islice(_points_of_use(problem, idle), min(_LEAST_USES, budget)):
+        for point in itertools.islice(_points_of_use(problem, found, idle), min(_LEAST_USES, budget)):
             budget -= 1
             settled = problem.inputs.settled(point)
             there = None if settled is None else rerun(problem, found, settled)
@@ -154,11 +154,11 @@ def _seek_uses(problem: Problem, found: Findings) -> None:
                     break
 
 
-def _points_of_use(problem: Problem, idle: Idle) -> Iterator[dict[str, Any]]:
+def _points_of_use(problem: Problem, found: Findings, idle: Idle) -> Iterator[dict[str, Any]]:
     """Points at which an idle value may be used: with each input as where its line ran, as where another value was
     used, or between the two; and across each choice where it was not used."""
     points = [look[1].point for look in (*idle.unused, *idle.used)]
-    turned_round = (target.points(problem) for target in _turned_round(idle.unused, problem.inputs.free))
+    turned_round = (target.points(problem) for target in _turned_round(found, idle.unused, problem.inputs.free))
     across = itertools.chain.from_iterable(itertools.islice(p, 2) for p in turned_round)
     wide = _wide_points(problem, points[0], problem.inputs.free)
     for some in itertools.zip_longest(_mixed(problem, points), itertools.chain(across, wide)):
@@ -349,14 +349,14 @@ def _other_signs(problem: Problem, found: Findings) -> list[_Target]:
 
 def _combinations(problem: Problem, found: Findings) -> list[_Target]:
     """The comparisons that came out one way after the same choices before them."""
-    return _turned_round(inside_looks(found), problem.inputs.free)
+    return _turned_round(found, inside_looks(found), problem.inputs.free)
 
 
-def _turned_round(looks: Sequence[Look], free: Sequence[str]) -> list[_Target]:
+def _turned_round(found: Findings, looks: Sequence[Look], free: Sequence[str]) -> list[_Target]:
     return [
         _Target(f.key, f.guard, [(f.branch, f.guard, f.seen.point)], entry=f.entry, keep=f.before)
         for f in forks(looks, free)
-        if not contradicts_its_path(f, exactly=False)
+        if not is_nowhere(f, found.nowhere)
     ]
 
 

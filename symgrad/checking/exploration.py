@@ -108,6 +108,7 @@ class Findings:
     sizes: AllSizes | None = None
     failed: list[str] = field(default_factory=list)
     barred: dict[Any, Mapping[str, Any]] = field(default_factory=dict)  # where the code raises, by what was sought
+    nowhere: dict[Any, bool] = field(default_factory=dict)  # of combinations on branches: whether ranges exclude them
     coverage: tuple[Choice, ...] = ()
     undefined: list[Undefined] = field(default_factory=list)
     for_given_data: set[str] = field(default_factory=set)  # proved with the values of the data, and not for all

@@ -60,6 +60,14 @@ def contradicts_its_path(fork: Fork, *, exactly: bool) -> bool:
     return compares and _contradicts(met, guard, way, exactly=exactly, entry=fork.entry)
 
 
+def is_nowhere(fork: Fork, known: dict[Any, bool]) -> bool:
+    """Whether the ranges on its path exclude a combination; what is known already is not asked again."""
+    key = fork.path, id(fork.branch)
+    if key not in known:
+        known[key] = contradicts_its_path(fork, exactly=False)
+    return known[key]
+
+
 def is_decided_again(program: Program, before: Guard, guard: Guard) -> bool:
     """Whether what was made of looks at values decides the same twice: of numbers made whole that are the same, or in
     the same text and of looks at the same values."""

@@ -102,6 +102,7 @@ class Problem:
     rows: Mapping[str, Source] = field(default_factory=dict)
     derivation: Latex | None = None  # the hand formula's rows, where SymPy was asked for the values of the last
     beside: tuple[Problem, ...] = ()  # questions about the same code with right answers, which no repair may change
+    asked_first: tuple[Mapping[str, Any], ...] = ()  # points at which another hand side for this one is tried at first
 
     @property
     def bits(self) -> int:
