@@ -15,6 +15,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -27,9 +28,9 @@ from symgrad.checking.refutations import simplest, witness_of
 from symgrad.checking.size_theorems import named_lengths
 from symgrad.checking.verdicts import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
 from symgrad.errors import SymgradError
-from symgrad.indices.equality import prove_equal
+from symgrad.indices.equality import IndexProof, prove_equal
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
-from symgrad.indices.terms import STEP
+from symgrad.indices.terms import STEP, rename
 from symgrad.lifting.formulas import Formula
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
@@ -229,12 +230,15 @@ def _proved(
     """The proof of each claim for all sizes, or why there is none."""
     out: dict[str, ForAll | str] = {}
     proofs = {}
+    from_two: set[str] = set()
     for name, reading in readings.items():
         if reading.hand is None:
             out[name] = "" if reading.why is None else reading.why.what
             continue
-        ranges = {f.index: f.size for f in reading.factors}
-        proof = prove_equal(reading.hand, reading.exact, sizes=ranges, facts=problem.inputs.facts)
+        proof = _proof(problem, reading, {})
+        if proof is None and shapes.free:  # a formula with two ends is another one where these meet
+            proof = _proof(problem, reading, {size_symbol(n): size_symbol(n) + 1 for n in shapes.free})
+            from_two |= set() if proof is None else {name}
         if proof is None:
             out[name] = "no chain of rules was found that holds for all sizes."
         elif not _on_every_branch(found, shapes, name, reading):
@@ -247,9 +251,18 @@ def _proved(
         if least is None:
             out[name] = "the formula that was read does not give what the code computes at other sizes."
             continue
+        least = max(least, shapes.least) if name in from_two else least
         facts, ties = tuple(map(str, proofs[name].facts)), readings[name].exact.has(STEP)
         out[name] = ForAll(shapes.names, least, readings[name].literals, read_at, proofs[name], facts, ties)
     return out
+
+
+def _proof(problem: Problem, reading: Reading, larger: Mapping[Any, Any]) -> IndexProof | None:
+    """A proof that both sides of a reading are equal, for sizes that are ``larger`` by one where it says so: in it, a
+    size is then called by one less."""
+    bodies = (rename(body, larger) for body in (reading.hand, reading.exact))
+    ranges = {f.index: rename(f.size, larger) for f in reading.factors}
+    return prove_equal(*bodies, sizes=ranges, facts=problem.inputs.facts)
 
 
 def _on_every_branch(found: Findings, shapes: Shapes, name: str, reading: Reading) -> bool:

@@ -494,6 +494,8 @@ def indicator(store: Store, p: Poly) -> Poly:
     opposite = store.subtract(store.scale(p, fmpq(-1)), store.one)
     if never_negative(store, opposite):
         return store.zero
+    if never_negative(store, store.scale(p, fmpq(-1))):  # nowhere more than 0
+        return delta_of(store, p)
     if not is_whole(p):
         return store.single(store.atom("nonneg", p))
     shift = p.terms.get(store.unit, fmpq(0))

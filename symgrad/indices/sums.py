@@ -66,6 +66,7 @@ def _total(store: Store, bound: Bound, powers: Powers, c: Any) -> Poly:
     for rule, step in (
         ("a sum of which one term is left", _without_delta),
         (None, _simplified),
+        ("a sum counted from its other end", _turned),
         ("a sum of equal terms", _counted),
         ("a property that was assumed", _with_facts),
         ("a matrix times its inverse", _with_inverses),
@@ -86,6 +87,24 @@ def _total(store: Store, bound: Bound, powers: Powers, c: Any) -> Poly:
         else:
             out = multiply(store, out, _label(store, inside, factors))
     return store.scale(out, c)
+
+
+def _turned(store: Store, bound: Bound, powers: Powers) -> Poly | None:
+    """Sum over i of f[n - 1 - i] is the sum of f[i]: the leaf that has the index and the first name counts upwards."""
+    for i, size in bound.items():
+        holders = [a for a in powers if i in a.free]
+        if any(a.kind != "leaf" for a in holders) or any(i in s.free for s in bound.values()) or not holders:
+            continue
+        name, alone = min(a.data[0] for a in holders), store.mono({store.atom("sym", i): 1})
+        places = [p for a in holders if a.data[0] == name for p in a.data[1]]
+        down = [p.terms.get(alone) == -1 for p in places if isinstance(p, Poly) and i in p.free]
+        if down and all(down) and i not in places:
+            j = store.fresh(size)
+            store.ranges[j] = size
+            back = store.subtract(store.subtract(size, store.one), store.symbol(j))
+            turned = substitute_factors(store, store.mono(powers), {i: back})
+            return sum_over(store, {j: size} | {k: s for k, s in bound.items() if k != i}, turned)
+    return None
 
 
 def _opened(store: Store, sizes: tuple[Poly, ...], first: int, used: frozenset[Name]) -> tuple[dict[Name, int], Bound]:

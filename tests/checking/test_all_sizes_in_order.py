@@ -6,6 +6,7 @@ Right and wrong hand formulas are told apart by torch's autograd in float64, at 
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,7 +55,26 @@ CASES = {
                                       lambda X: 2 * inv(X).T, lambda X: inv(X).T, {}),
     "a Cholesky solve": (through_cholesky, "b", {"A": ("n", "n"), "b": ("n",)},
                          lambda A, b: 2 * inv(A @ A.T) @ b, lambda A, b: inv(A @ A.T) @ b, {}),
+    "log det by a Cholesky factor": (lambda S: 2 * torch.log(torch.diagonal(torch.linalg.cholesky(S))).sum(), "S",
+                                     {"S": ("n", "n")}, lambda S: inv(S), lambda S: 2 * inv(S), {"assuming": ["S = S.T"]}),
+    "differences of neighbours": (lambda x: ((x[1:] - x[:-1]) ** 2).sum(), "x", {"x": ("n",)},
+                                  lambda x: 2 * torch.cat([x[:1] - x[1:2], 2 * x[1:-1] - x[:-2] - x[2:],
+                                                           x[-1:] - x[-2:-1]]),
+                                  lambda x: 2 * torch.cat([x[:1], 2 * x[1:-1] - x[:-2] - x[2:], x[-1:]]), {}),
+    "counted from the other end": (lambda x, y: (x.flip(0) * y).sum(), "y", {"x": ("n",), "y": ("n",)},
+                                   lambda x, y: x.flip(0), lambda x, y: x, {}),
 }  # fmt: skip
+
+
+def backwards(x, w, g):
+    return np.convolve(x, w, "valid") @ g
+
+
+def test_a_convolution_of_numpy_counts_from_the_other_end():
+    at = {"x": ("n",), "w": ("k",), "g": ("n-k+1",)}
+    right = verify(backwards, lambda x, w, g: {"w": np.correlate(x, g, "valid")[::-1]}, wrt="w", at=at)
+    assert right.claims["w"].verdict.for_all.is_whole
+    assert verify(backwards, lambda x, w, g: {"w": np.correlate(x, g, "valid")}, wrt="w", at=at).verdict == "refuted"
 
 
 def gradients(model, hand, wrt, at, sizes, symmetric):
