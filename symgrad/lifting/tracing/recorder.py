@@ -132,6 +132,7 @@ class Recorder(Protocol):
     stops: bool
     differentiates: bool
     numbers: set[int]
+    read_back: dict[str, float]
     course: Any  # a `symgrad.lifting.tracing.course.Course`
     branches: Any  # a `symgrad.lifting.tracing.written_branches.Branches`
 
