@@ -366,9 +366,7 @@ class Tracer:
         return made
 
     def compare(self, op: str, a: Any, b: Any) -> Any:
-        if isinstance(b, torch.Tensor) or type(b) is TracedArray or isinstance(b, np.ndarray):
-            return NotImplemented
-        y = self.value_of(b)
+        y = None if isinstance(b, (torch.Tensor, np.ndarray)) or type(b) is TracedArray else self.value_of(b)
         if not isinstance(y, (int, float, np.number)):
             return NotImplemented
         outcome, steps = bool(_COMPARE[op](a.value, y)), (self.step_of(a), self.step_of(b))
@@ -455,9 +453,8 @@ class Tracer:
 
     def _column(self, x: Any, other: Any) -> Any:
         """A column of a table that meets a traced value: the array of its numbers, since a table cannot hold such."""
-        if not self.is_traced(other) or type(x).__module__.partition(".")[0] != "pandas":
-            return x
-        return self.outer(np.asarray(x))
+        is_column = self.is_traced(other) and type(x).__module__.partition(".")[0] == "pandas"
+        return self.outer(np.asarray(x)) if is_column else x
 
     def _of_plain(self, name: str, a: Any, b: Any) -> int:
         steps = self.step_of(a), self.step_of(b)
