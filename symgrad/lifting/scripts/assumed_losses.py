@@ -51,7 +51,7 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
             factors = [s.factor for s in known if s.factor]
             ratio = max(factors, key=lambda f: sum(abs(f / g - 1) < 1e-6 for g in factors))
             factor = Fraction(ratio).limit_denominator(NICE)
-            if factor <= 0 or abs(float(factor) / ratio - 1) > 1e-9:
+            if not 0 < factor <= NICE or abs(float(factor) / ratio - 1) > 1e-9:
                 continue
             if factor != 1:
                 made = trial.mul(trial.number(factor), plain.step)

@@ -12,8 +12,10 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from symgrad.lifting.scripts.script_numbers import script_numbers
 from symgrad.lifting.scripts.solvers import NAMES
 
 SUFFIXES = "hand manual manually calc np numpy mine my analytic analytical explicit own byhand man th symbolic".split()
@@ -49,6 +51,7 @@ _COTANGENT = re.compile(
     re.IGNORECASE,
 )
 _RATE = re.compile(r"(.*\.)?(lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learning.*)", re.IGNORECASE)
+_UPDATING = frozenset("update updated step sgd descent descend optimize optimise adam momentum apply".split())
 _BESIDE = re.compile(r"(^|\.)(print|zip|\w*close|assert\w*)$")  # what shows two values together
 _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
 
@@ -145,6 +148,11 @@ def names_gradient(variable: str, name: str, outputs: frozenset[str] = LOSSES) -
     return any(v in (f"grad{out}{x}", f"{out}grad{x}", f"d{out}{x}") for out in outputs if len(out) > 1 or out == x)
 
 
+def is_rate(path: str) -> bool:
+    """Whether a number is called as the rate of a descent is."""
+    return bool(_RATE.fullmatch(path))
+
+
 # ------------------------------------------------------------------------------------------------ statements
 
 
@@ -166,12 +174,13 @@ class Cues:
     engine: tuple[str, str] | None = None  # the attributes of a class of numbers that know their gradient, and value
     conditional: frozenset[int] = frozenset()  # the lines that stand below a condition
     constants: Mapping[int, tuple[float | str, ...]] = field(default_factory=dict)  # numbers and names in updates
+    numbers: Mapping[str, float] = field(default_factory=dict)  # that the script names, see `script_numbers`
 
     def has_rate(self, line: int) -> bool:
         """Whether the update in a line is at a rate: a number below one, or what is called so."""
         said = self.constants.get(line, ())
         names = [c for c in said if isinstance(c, str)]
-        return any(map(_RATE.fullmatch, names)) or any(0 < c < 1 for c in said if isinstance(c, float))
+        return any(map(is_rate, names)) or any(0 < c < 1 for c in said if isinstance(c, float))
 
 
 def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
@@ -183,9 +192,10 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     """
     updates: dict[int, list[Update]] = {}
     constants: dict[int, tuple[float | str, ...]] = {}
-    sums = set(_running_sums(tree))
+    sums, others = set(_running_sums(tree)), _other_names(tree)
+    updaters = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
     for statement in ast.walk(tree):
-        for target, change, adds in _changes(statement):
+        for target, change, adds in (*_changes(statement, others), *_changes_by_call(statement, updaters)):
             if not _is_counter(change) and not _is_small(change) and statement not in sums:
                 found = Update(ast.unparse(target), statement.lineno, adds)  # type: ignore[attr-defined]
                 updates.setdefault(found.line, []).append(found)
@@ -207,9 +217,8 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     followed |= set(engine or ())
     below = [n for n in ast.walk(tree) if isinstance(n, (ast.If, ast.While, ast.Try, ast.Match))]
     conditional = frozenset(k for n in below for k in range(n.lineno, (n.end_lineno or n.lineno) + 1))
-    return Cues(
-        updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine, conditional, constants
-    )
+    followed = _passed(tree, followed) - _counted(tree) - _steps(tree)
+    return Cues(updates, frozenset(followed), engine, conditional, constants, script_numbers(tree))
 
 
 def complements(tree: ast.Module) -> More:
@@ -233,6 +242,8 @@ def complements(tree: ast.Module) -> More:
             found |= {n.lineno: "" for n in scope.body if isinstance(n, ast.If) and _only_tells(n)}
             if calls := _objectives_of(scope, tree):
                 found[scope.lineno] = "; ".join(calls)
+        for loop, objectives in _objectives_behind(getattr(scope, "body", ())):
+            found[loop.lineno] = "; ".join(filter(None, (found.get(loop.lineno), *objectives)))
     return frozenset(found.items())
 
 
@@ -251,6 +262,39 @@ def _objectives_of(loop: ast.For | ast.While, tree: ast.Module) -> list[str]:
                 if all(isinstance(a, ast.Name) for a in args) and updated & given:
                     found[ast.unparse(node)] = None
     return list(found)
+
+
+def _objectives_behind(body: Any) -> Iterator[tuple[ast.For | ast.While, list[str]]]:
+    """The loops among some statements that update variables, each with the objectives, in terms of these, that stand
+    behind it alone: ``mse = sum(...) / n``."""
+    for k, loop in enumerate(body if isinstance(body, list) else ()):
+        if not isinstance(loop, (ast.For, ast.While)):
+            continue
+        updated = {_root(ast.unparse(t)) for s in loop.body for t, change, _ in _changes(s) if not _is_counter(change)}
+        inside = {n.id for n in ast.walk(loop) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        behind: dict[str, ast.expr] = {}  # what is computed behind it, by name
+        found: list[str] = []
+        for s in body[k + 1 :]:
+            match s:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    whole = _Substituted(behind).visit(ast.parse(ast.unparse(value), mode="eval").body)
+                    behind[name] = whole
+                    read = {n.id for n in ast.walk(whole) if isinstance(n, ast.Name)}
+                    doing = {n.attr for n in ast.walk(whole) if isinstance(n, ast.Attribute)} | read
+                    if is_loss(name) and name not in inside and updated & read and not doing & _DOING:
+                        found.append(f"{name} = {ast.unparse(whole)}")
+        if found:
+            yield loop, found
+
+
+class _Substituted(ast.NodeTransformer):
+    """An expression with others in the place of some names."""
+
+    def __init__(self, by: Mapping[str, ast.expr]) -> None:
+        self._by = by
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._by.get(node.id, node)
 
 
 def _read(f: ast.FunctionDef) -> set[str]:
@@ -326,26 +370,74 @@ def _root(path: str) -> str:
     return path.partition("[")[0]
 
 
-def _changes(statement: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
-    """(target, what is added to it, whether it is not subtracted) of the updates in one statement."""
+def _other_names(tree: ast.Module) -> Mapping[str, set[str]]:
+    """By variable, what else its value is called: ``u = W[i]``, ``new = w - g; w = new``."""
+    found: dict[str, set[str]] = {}
+    for statement in ast.walk(tree):
+        match statement:
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                pairs = [*zip(targets, values, strict=False)]
+            case ast.Assign(targets=[target], value=value):
+                pairs = [(target, value)]
+            case _:
+                continue
+        for target, value in pairs:
+            match value:
+                case ast.Call(func=ast.Attribute(value=ast.Name("np"), attr="copy" | "array"), args=[own]):
+                    of = own
+                case ast.Call(func=ast.Attribute(value=own, attr="copy" | "clone"), args=[]):
+                    of = own
+                case _:
+                    of = value
+            if isinstance(of, (ast.Name, ast.Attribute, ast.Subscript)):
+                found.setdefault(ast.unparse(target), set()).add(ast.unparse(of))
+    return found
+
+
+def _changes_by_call(
+    statement: ast.AST, functions: Mapping[str, ast.FunctionDef]
+) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    """``w = step(w, dw)``, where a function of the script is called as what updates is, or is given a gradient."""
+    match statement:
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Call(func=function, args=args) as call):
+            pass
+        case ast.Assign(targets=[target], value=ast.Call(func=function, args=args) as call):
+            targets = [target]
+        case _:
+            return
+    f = functions.get(tail(ast.unparse(function)))
+    given = [ast.unparse(a) for a in args]
+    if f is not None and (_UPDATING & {*words(f.name)} or any(map(is_gradient, given))):
+        whole = ast.Tuple([call, *(n.value for n in ast.walk(f) if isinstance(n, ast.Return) and n.value)])
+        yield from ((t, whole, False) for t in targets if ast.unparse(t) in given)
+
+
+def _changes(
+    statement: ast.AST, others: Mapping[str, set[str]] = MappingProxyType({})
+) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    """(target, what is added to it, whether it is not subtracted) of the updates in one statement; ``others`` are
+    other names of variables."""
     match statement:
         case ast.AugAssign(target=target, op=ast.Add() | ast.Sub() as op, value=value):
             yield target, value, isinstance(op, ast.Add)
         case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(values):
             for t, v in zip(targets, values, strict=True):
-                yield from _changed(t, v)
+                yield from _changed(t, v, others)
         case ast.Assign(targets=[target], value=ast.DictComp(value=value) | ast.ListComp(elt=value)):
             yield from _changed_in_each(target, value, statement.value)  # type: ignore[attr-defined]
         case ast.Assign(targets=[target], value=value):
-            yield from _changed(target, value)
+            yield from _changed(target, value, others)
         case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"), args=[owner, name, value])):
-            yield from _changed(ast.Call(ast.Name("getattr"), [owner, name], []), value)
+            yield from _changed(ast.Call(ast.Name("getattr"), [owner, name], []), value, others)
 
 
-def _changed(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+def _changed(
+    target: ast.expr, value: ast.expr, others: Mapping[str, set[str]]
+) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
     name, here = ast.unparse(target), value
     while isinstance(here, ast.BinOp) and isinstance(here.op, (ast.Add, ast.Sub)):
-        if ast.unparse(here.left) == name:
+        left = ast.unparse(here.left)
+        if left == name or name in others.get(left, ()):
             yield target, here.right if here is value else value, isinstance(here.op, ast.Add)
             return
         if isinstance(here.op, ast.Add) and ast.unparse(here.right) == name:
@@ -405,8 +497,11 @@ def _moved(tree: ast.Module) -> Iterator[str]:
 
 
 def _shown(tree: ast.Module) -> Iterator[str]:
-    """What may stand beside a difference quotient, however it is called: printed, zipped, compared by a function."""
+    """What may stand beside a difference quotient, however it is called: printed, zipped, compared by a function, or
+    shown by a notebook."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Tuple):
+            yield from (v.id for v in node.value.elts if isinstance(v, ast.Name))
         if isinstance(node, ast.Call) and _BESIDE.search(ast.unparse(node.func)):
             for shown in node.args:
                 values = (

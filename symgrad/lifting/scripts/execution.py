@@ -314,13 +314,17 @@ class _ScriptRewriter(Rewriter):
         return [*super()._bound(node, targets), *told]
 
     def visit_Expr(self, node: ast.Expr) -> Any:
-        """``setattr(owner, name, value)`` is an assignment to an attribute."""
+        """``setattr(owner, name, value)`` is an assignment to an attribute; a notebook shows what stands by itself."""
         match node.value:
             case ast.Call(func=ast.Name(id="setattr"), args=[owner, name, _]) if _is_repeatable(owner):
                 path = ast.BinOp(ast.Constant(f"{ast.unparse(owner)}."), ast.Add(), copy.deepcopy(name))
                 told = self.tell("attribute", [path, copy.deepcopy(owner), copy.deepcopy(name)], node)
                 return [self.generic_visit(node), self._placed(ast.Expr(told), node)]
-        return super().visit_Expr(node)
+            case ast.Call() | ast.Constant() | ast.Yield() | ast.YieldFrom() | ast.Await():
+                return super().visit_Expr(node)
+        self.generic_visit(node)
+        node.value = self.tell("shown", [node.value], node)
+        return node
 
     def visit_Return(self, node: ast.Return) -> Any:
         self.generic_visit(node)

@@ -16,7 +16,7 @@ from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.losses import LOSSES, Error, parts
 from symgrad.lifting.scripts.roles import Derivation, Roles
 from symgrad.lifting.scripts.script_record import Given, Key
-from symgrad.lifting.scripts.trails import Trails, between
+from symgrad.lifting.scripts.trails import Trails, between, is_whole
 from symgrad.program.builder import Builder
 from symgrad.program.program import Step, dependents, size
 
@@ -30,13 +30,15 @@ CLOSE = 1e-7
 class Place:
     """The value that an event gave, or the ``term``-th of what an update adds to its variable; times ``factor``.
 
-    With a ``path`` it is meant as what had that name before: the same value, in the line that computed it.
+    With a ``path`` it is meant as what had that name before: the same value, in the line that computed it.  ``rates``
+    are numbers that the script names, and the powers of them that it is divided by.
     """
 
     key: Key
     term: int | None = None
     factor: Fraction = Fraction(1)
     path: str | None = None
+    rates: tuple[tuple[str, int], ...] = ()
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
         """Its step in a run; raises `NotReproducible` where the run did not come there."""
@@ -49,8 +51,11 @@ class Place:
             if move is None or self.term >= len(move.terms):
                 raise NotReproducible(f"with other values in its inputs, the script changes {self.key[0]} otherwise.")
             step = move.terms[self.term].step
-        b = run.trace.builder
-        return step if self.factor == 1 else b.neg(step) if self.factor == -1 else b.mul(b.number(self.factor), step)
+        b, factor = run.trace.builder, self.factor
+        for name, power in self.rates:
+            found = [x for (path, *_), x in run.trace.bound_values.items() if path == name]
+            factor /= Fraction(repr(float(found[-1]))) ** power
+        return step if factor == 1 else b.neg(step) if factor == -1 else b.mul(b.number(factor), step)
 
 
 @dataclass(frozen=True)
@@ -148,8 +153,40 @@ class Held:
 
 
 def hold(steps: list[Step], i: int) -> None:
-    """Let nothing be differentiated through a step that names a value."""
-    steps[i] = replace(steps[i], op="stop", params=None)
+    """Let nothing be differentiated through a step that names a value; where entries were written into an array, not
+    through these."""
+    if steps[i].op != "name" or not _hold_written(steps, i):
+        steps[i] = replace(steps[i], op="stop", params=None)
+
+
+def _hold_written(steps: list[Step], i: int) -> bool:
+    """Let nothing be differentiated through the entries that have been written into an array; whether there are such,
+    and a step to hold them in."""
+    at, above = steps[i].args[0], i
+    while len(steps[at].args) == 1 and is_whole(steps, at):
+        at, above = steps[at].args[0], at
+    if not _is_write(steps, at):
+        return False
+    write = steps[at]
+    base, part = write.args
+    if steps[part].args == (base,) and _is_write(steps, base):  # W[i] += ... writes what was written once more
+        first = steps[base]
+        own = steps[first.args[1]]
+        if steps[part].op != "pick" or not np.array_equal(first.params, write.params) or own.shape != steps[part].shape:
+            return False
+        steps[part] = replace(own, op="stop", args=first.args[1:], params=None)
+        steps[at] = replace(write, args=(first.args[0], part))
+        return True
+    if above == i or any(at in s.args for k, s in enumerate(steps) if k != above):
+        return False
+    steps[at] = replace(steps[part], op="stop", args=(part,), params=None)
+    steps[above] = replace(write, args=(base, at), shape=steps[above].shape)
+    return True
+
+
+def _is_write(steps: Sequence[Step], i: int) -> bool:
+    s = steps[i]
+    return s.op == "pick" and len(s.args) == 2 and size(steps[s.args[0]].shape) == size(s.shape)
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
     if len(rates) == 1:  # the wrong steps have it as well
         (rate,) = rates
         sights = [replace(s, rate=rate) if s.word != "right" and w.has_rate(s.pair, rate) else s for s in sights]
-    sights = [replace(s, pair=s.without(s.rate)) for s in _at_said_rates(w, sights)]
+    sights = [replace(s, pair=w.without_rate(s)) for s in _at_said_rates(w, sights)]
     if any(s.renewed for s in sights):  # the updates are not there any more
         sights = [replace(s, pair=_by_name(w, s.pair)) for s in sights]
     tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]

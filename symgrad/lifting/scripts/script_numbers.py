@@ -10,14 +10,14 @@ from symgrad.lifting.tracing.named_numbers import may_move
 __all__ = ["script_numbers", "with_numbers"]
 
 
-def script_numbers(code: str) -> dict[str, float]:
+def script_numbers(code: str | ast.Module) -> dict[str, float]:
     """The floats that have one name each, and no other value under it.
 
     >>> script_numbers("a = 0.5\\nfor k in range(3):\\n    b = 0.1\\ndef f(x, c=-2.5, n=3): pass\\n")
     {'a': 0.5, 'c': -2.5}
     """
     found: dict[str, set[float]] = {}
-    for name, value, _ in _typed(ast.parse(code)):
+    for name, value, _ in _typed(ast.parse(code) if isinstance(code, str) else code):
         found.setdefault(name, set()).add(value)
     return {name: values.pop() for name, values in found.items() if len(values) == 1 and may_move(max(values))}
 

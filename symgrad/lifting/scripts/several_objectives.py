@@ -39,7 +39,7 @@ def shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
     rows = [replace(r, sights=tuple(s for s in r.sights if s.pair in fresh)) for r in rows]
     settled = set().union(*(w.trails.before(mine[v].pair.steps[0][1]) for v in own))  # a derivation, and no objective
     may_be = [r for r in rows if r.sights and r.output.step not in settled]
-    apart = [r for r in may_be if not _is_of_one_formula(w, top, r)]
+    apart = [r for r in may_be if w.has_turns(r.output.step) or not _is_of_one_formula(w, top, r)]
     before = w.trails.before(top.output.step, w.run.trace.builder.steps)
     early = {w.all.update_of(p) for p in fresh if before & {*p.changed}}  # of a part of it, computed before the rest
     given: dict[int, list[Update]] = {}  # by the place of an output in ``rows``

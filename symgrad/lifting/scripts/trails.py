@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.cues import is_derivative, is_gradient
@@ -69,6 +70,7 @@ class Trails:
         self.steps: Sequence[Step] = trace.builder.steps
         self.events = list(trace.events)
         self.event_of: dict[int, Event] = {}
+        self._sources_of: dict[int, np.ndarray] = {}
         for e in self.events:
             if self.steps[e.step].op == "name" and "()" not in e.path:
                 self.event_of.setdefault(e.step, e)
@@ -108,13 +110,7 @@ class Trails:
         return i
 
     def _is_same(self, i: int) -> bool:
-        s = self.steps[i]
-        if s.op in ("name", "cast", "stop"):
-            return True
-        if s.op != "pick" or len(s.args) != 1 or size(self.steps[s.args[0]].shape) != size(s.shape):
-            return False
-        is_one = size(s.shape) == 1 and bool(positions(s.params, s.shape).all())  # a number, whatever brackets it is in
-        return is_one or (isinstance(s.params, Strided) and s.params == Strided(0, dense(s.shape)))
+        return is_whole(self.steps, i)
 
     def origin(self, i: int) -> int | None:
         """The first variable of which ``i`` is another name, an entry or a part; None where it is computed.
@@ -125,13 +121,47 @@ class Trails:
         return found[-1][0] if found else None
 
     def same_as(self, i: int) -> int | None:
-        """The first variable of which ``i`` is another name, as a whole."""
+        """The first variable of which ``i`` is another name, as a whole, or whose entries it has again."""
         found = None
         while True:
             found = i if i in self.event_of else found
-            if not self._is_same(i):
+            before = self.steps[i].args[0] if self._is_same(i) else self._restored(i)
+            if before is None:
                 return found
+            i = before
+
+    def _restored(self, i: int) -> int | None:
+        """The first variable whose entries an array has again, after others were written into it and taken back."""
+        if not self._is_write(i):
+            return None
+        mine, found = self._sources(i), None
+        while self._is_write(i) or self._is_same(i):
             i = self.steps[i].args[0]
+            found = i if i in self.event_of and np.array_equal(self._sources(i), mine) else found
+        return found
+
+    def _is_write(self, i: int) -> bool:
+        s = self.steps[i]
+        return s.op == "pick" and len(s.args) == 2 and size(self.steps[s.args[0]].shape) == size(s.shape)
+
+    def _sources(self, i: int) -> np.ndarray:
+        """The step that computed each entry, and its place there, with nothing but layouts and writes between."""
+        waiting, behind = [i], set[int]()
+        while waiting:
+            k = waiting.pop()
+            if k not in behind and k not in self._sources_of:
+                behind.add(k)
+                waiting += self.steps[k].args if self._is_same(k) or self.steps[k].op == "pick" else ()
+        for k in sorted(behind):
+            s = self.steps[k]
+            if s.op == "pick":
+                parts = np.concatenate([np.zeros((1, 2), int) - 1, *(self._sources_of[a] for a in s.args)])
+                self._sources_of[k] = parts[positions(s.params, s.shape).reshape(-1)]
+            elif self._is_same(k):
+                self._sources_of[k] = self._sources_of[s.args[0]]
+            else:
+                self._sources_of[k] = np.stack([np.full(size(s.shape), k), np.arange(size(s.shape))], axis=1)
+        return self._sources_of[i]
 
     def called(self, i: int, path: str) -> int:
         """The first step of the same value that has this name; ``i`` itself where none has."""
@@ -190,7 +220,7 @@ class Trails:
         """The update that gave ``event`` its value; None where it is none."""
         i, entries = self._written(event.step), None
         s = self.steps[i]
-        if s.op == "pick" and len(s.args) == 2 and size(self.steps[s.args[0]].shape) == size(s.shape):  # a write
+        if self._is_write(i):
             inside = positions(s.params, s.shape) - 1 - size(self.steps[s.args[0]].shape)
             entries = tuple(np.flatnonzero(inside >= 0).tolist())
             i = self.stripped(s.args[1])
@@ -309,7 +339,8 @@ class Trails:
         The parts of a sum that is called a gradient are no gradients by themselves: one of them may be a penalty's.
         """
         waiting, seen, has_name, name = [(i, sign, False, False, 1.0)], set(), False, ""
-        adapted: set[int] = set()  # numerators of an adaptive rate, as of Adam: what is called a gradient there is one
+        adapted: set[int] = set()  # what a rate of its own is for each entry, as Adam's, or a matrix, as Newton's: what
+        # is called a gradient there is one
         while waiting and len(seen) < _TERMS:
             i, sign, whole, part, scale = waiting.pop(0)
             if i in seen or self.origin(i) == base:
@@ -322,7 +353,7 @@ class Trails:
                 whole = whole or is_gradient(name)
                 if i not in adapted or whole:
                     yield Term(i, sign, True, part, scale)
-            elif not has_name and i not in adapted and not self._is_same(i):
+            elif not has_name and i not in adapted and not self._is_same(i) and self._conditioned(i) is None:
                 yield Term(i, sign, False, part, scale)
             match s.op:
                 case "neg":
@@ -340,12 +371,22 @@ class Trails:
                 case "div" if not whole:
                     waiting.append((s.args[0], sign, whole, part, scale))
                     adapted.add(s.args[0])
+                case "solve" | "matmul" if not whole and (own := self._conditioned(i)) is not None:
+                    waiting.append((own, sign, whole, part, scale))
+                    adapted.add(own)
                 case "add" | "sub" if not whole:
                     part = part or not any(self._is_multiple(a, name) for a in s.args)  # momentum is no other term
                     signs = sign, -sign if s.op == "sub" else sign
                     waiting += [(a, sg, whole, part, scale) for a, sg in zip(s.args, signs, strict=True)]
                 case _ if self._is_same(i):
                     waiting.append((s.args[0], sign, whole, part, scale))
+
+    def _conditioned(self, i: int) -> int | None:
+        """What the inverse of a matrix is multiplied by, as the gradient in a step of Newton's method."""
+        s = self.steps[i]
+        if s.op == "matmul" and self.steps[self.stripped(s.args[0])].op == "inverse":
+            return s.args[1]
+        return s.args[1] if s.op == "solve" else None
 
     def factors(self, i: int) -> set[float]:
         """The products that the constant factors of a product may have, of which one may be a rate."""
@@ -427,6 +468,25 @@ class Trails:
         s, t = self.steps[a], self.steps[b]
         same = s.source is not None and t.source is not None and s.source.line == t.source.line
         return same and s.op == t.op and s.op not in ("constant", "input")
+
+
+def is_whole(steps: Sequence[Step], i: int) -> bool:
+    """Whether a step only names, casts or lays out in another shape all that another one is."""
+    s = steps[i]
+    if s.op in ("name", "cast", "stop"):
+        return True
+    if s.op != "pick" or len(s.args) != 1 or size(steps[s.args[0]].shape) != size(s.shape):
+        return False
+    is_one = size(s.shape) == 1 and bool(positions(s.params, s.shape).all())  # a number, whatever brackets it is in
+    return is_one or (isinstance(s.params, Strided) and s.params == Strided(0, dense(s.shape)))
+
+
+def input_values(trace: ScriptTracer) -> dict[str, torch.Tensor]:
+    """What the inputs of a record were in its run: leaves, what autograd gave, and what was put in."""
+    known = {f"leaf {k}": leaf.value for k, leaf in enumerate(trace.leaves)}
+    known |= {str(trace.builder.steps[r.step].params): r.value for r in trace.results} | trace.put_in
+    own = {s.params: s.dtype for s in trace.builder.steps if s.op == "input"}
+    return {n: torch.as_tensor(known[n]).to(getattr(torch, dtype)) for n, dtype in own.items() if n in known}
 
 
 def between(b: Builder, high: int, low: int, arguments: dict[int, float] | None = None) -> int | None:
