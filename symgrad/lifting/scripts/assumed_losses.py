@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.hypotheses import Assumed, penalised
-from symgrad.lifting.scripts.losses import LOSSES, Parts, errors, parts
+from symgrad.lifting.scripts.losses import LOSSES, Parts, errors, parts_of
 from symgrad.lifting.scripts.pairs import UPDATED, Pair
 from symgrad.lifting.scripts.weighing import NICE, STATED, Candidate, Row, Weighing
 from symgrad.program.builder import Builder
@@ -25,15 +25,19 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
         return None
     last = max(p.at for p in pairs)
     moved = w.trails.after({p.input.step for p in pairs})
-    best: dict[tuple[int, str, str], tuple[tuple[bool, ...], float, Row]] = {}  # of the turns of one line
-    found = [(e, i) for e, i in errors(w.trails, moved, last) if i not in w.numeric]
+    best: dict[tuple[int, str, int | None, str], tuple[tuple[bool, ...], float, Row]] = {}  # of the turns of one line
+    found = [(e, i) for e, i in errors(w.trails, moved, last, sorted(w.changed)) if i not in w.numeric]
     named = {w.trails.stripped(e.step): e.path for e in reversed(w.events)}
     found = [(e, i) for e, i in found if i in named or e.op != "sub" or any(map(w.trails.variable, w.steps[i].args))]
-    plain_ones = [one for one in found if one[0].op == "sub"][:_ERRORS]
-    for error, step in [*plain_ones, *[one for one in found if one[0].op != "sub"][:_ERRORS]]:
+    plain_ones = [one for one in found if one[0].op == "sub" and one[0].held is None][:_ERRORS]
+    behind = set().union(*(w.trails.before(i) for p in pairs for _, i in p.steps))  # an update is no error itself
+    others = [(e, i) for e, i in found if e.op != "sub" or (e.held is not None and i in behind)]
+    for error, step in [*plain_ones, *others[:_ERRORS]]:
         for name, loss in LOSSES.items():
+            if error.held is not None and name != "squares":
+                continue
             trial = Builder(list(b.steps), dict(b.inputs))
-            of = parts(trial, step, moved)
+            of = parts_of(trial, error, moved)
             if of is None:
                 break
             made = loss.write(trial, of.activation, of.targets, of.weights)
@@ -58,15 +62,19 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
                 place = replace(plain.place, factor=factor)  # type: ignore[type-var]
                 row = w.row(replace(plain, place=place, step=made), trial, pairs)
             text = _told(w, loss.text, of, named.get(step))
+            if error.held is not None:
+                goal = w.trails.variable(of.first[1])
+                held = goal.path if goal is not None else "the value that it is to come to"
+                text = f"{text}, with {held} held constant though the inputs are in it: a semi-gradient"
             if decay:
                 of_all = ", ".join(dict.fromkeys(p.input.path for p in shrunk))
                 text = f"{text}, and {decay / 2} times the squares of {of_all}"
             has_slope = name == "sigmoid" and w.has_complement(of.first[0], of.differences, pairs)
             all_right, is_plain = row.rights == len(row.sights), of.weights is None
             is_first, score = _plausibility(row, trial)
-            speaks = (all_right, not has_slope, is_plain, is_first)
+            speaks = (all_right, error.held is None, not has_slope, is_plain, is_first)
             said = replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
-            before = best.get(turn := (error.line, error.op, name))
+            before = best.get(turn := (error.line, error.op, error.held, name))
             if before is None or (len(row.sights), *speaks) > (len(before[2].sights), *before[0]):
                 best[turn] = speaks, score, said
     return max(best.values(), key=lambda one: one[:2])[2] if best else None
@@ -84,15 +92,16 @@ def _decay(row: Row) -> Fraction | None:
 
 def is_written(w: Weighing, top: Row, assumed: Row) -> bool:
     """Whether a script writes down a loss in the place of one that might be assumed: called so, and computed from the
-    same activations, or a sum that the assumed one is a term of."""
+    same activations, or a sum that the assumed one is a term of; any, in the place of one that holds something."""
     place, steps = assumed.output.place, w.run.trace.builder.steps
     if top.cue < STATED or not isinstance(place, Assumed):
         return False
+    if place.error.held is not None:
+        return True
     before = dependencies(steps, [top.output.step], w.changed)  # and not by way of an update
-    error = place.error.step(steps)
     is_called_so = not {"error", "err", "errors", "e", "mae"} & {*cues.words(top.output.name)}
     moved = w.trails.after({p.input.step for p in w.pairs})
-    found = parts(Builder(list(steps), {}), error, moved) if error is not None else None
+    found = parts_of(Builder(list(steps), {}), place.error, moved)
     if is_called_so and found is not None and found.activation in before:
         return True
     made = place.write(w.run.trace.builder, moved)

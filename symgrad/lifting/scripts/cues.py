@@ -31,9 +31,6 @@ _LOSS_WORDS = frozenset(
     "loss losses cost costs objective obj mse sse rss nll nlml bce energy likelihood loglik potential hamiltonian "
     "action lagrangian chi2 chisq deviance misfit utility elbo sharpe surrogate criterion entropy".split()
 )
-More = frozenset[tuple[int, str]]  # expressions, by the line of the function at whose beginning they are computed
-_BACKWARD = ("backward", "backprop", "back_prop", "back_propagation", "backpropagation", "score", "bptt")
-_DOING = frozenset("print append random rng choice shuffle normal randn rand plt input open global pop seed".split())
 _OF_FUNCTIONS = frozenset("fn fnc func function functions compute calc calculate get eval evaluate my the val".split())
 _MARKS = "grad grads gradient gradients g d der deriv derivative derivatives prime jac jacobian dx dw".split()
 _MARKS += [m + "of" for m in _MARKS]
@@ -51,6 +48,7 @@ _COTANGENT = re.compile(
     re.IGNORECASE,
 )
 _RATE = re.compile(r"(.*\.)?(lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learning.*)", re.IGNORECASE)
+_OF_TIME = re.compile(r"d_?(t|tau)|delta_?t", re.IGNORECASE)  # a number that is called so is a step, and no gradient
 _UPDATING = frozenset("update updated step sgd descent descend optimize optimise adam momentum apply".split())
 _BESIDE = re.compile(r"(^|\.)(print|zip|\w*close|assert\w*)$")  # what shows two values together
 _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
@@ -195,142 +193,31 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     sums, others = set(_running_sums(tree)), _other_names(tree)
     updaters = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
     for statement in ast.walk(tree):
-        for target, change, adds in (*_changes(statement, others), *_changes_by_call(statement, updaters)):
-            if not _is_counter(change) and not _is_small(change) and statement not in sums:
+        for target, change, adds in (*changes(statement, others), *_changes_by_call(statement, updaters)):
+            if not is_counter(change) and not _is_small(change) and statement not in sums:
                 found = Update(ast.unparse(target), statement.lineno, adds)  # type: ignore[attr-defined]
                 updates.setdefault(found.line, []).append(found)
                 constants[found.line] = (*constants.get(found.line, ()), *_constants(change))
     names = set(_bound(tree))
-    followed = {_root(u.target) for found in updates.values() for u in found}
+    followed = {root_of(u.target) for found in updates.values() for u in found}
     for n in ast.walk(tree):  # what a list is changed by, entry by entry
         if isinstance(n, ast.comprehension) and isinstance(n.iter, ast.Call) and ast.unparse(n.iter.func) == "zip":
-            parts = {_root(ast.unparse(a)) for a in n.iter.args}
+            parts = {root_of(ast.unparse(a)) for a in n.iter.args}
             followed |= parts if parts & followed and n.iter.lineno in updates else set()
-    moved = {_root(m) for m in _moved(tree)}
-    followed |= {*moved, *map(_root, named), *(names.intersection(_shown(tree)) if moved else ())}
+    moved = {root_of(m) for m in _moved(tree)}
+    followed |= {*moved, *map(root_of, named), *(names.intersection(_shown(tree)) if moved else ())}
     for name in names:
         for other in names:
             if name != other and names_gradient(other, name):
-                followed |= {_root(name), _root(other)}
-    followed |= {_root(n) for n in names if is_gradient(n) and not n.endswith(("_fn", "_func"))}
+                followed |= {root_of(name), root_of(other)}
+    followed |= {root_of(n) for n in names if is_gradient(n) and not n.endswith(("_fn", "_func"))}
     engine = next(_engine_fields(tree), None)
     followed |= set(engine or ())
     below = [n for n in ast.walk(tree) if isinstance(n, (ast.If, ast.While, ast.Try, ast.Match))]
     conditional = frozenset(k for n in below for k in range(n.lineno, (n.end_lineno or n.lineno) + 1))
-    followed = _passed(tree, followed) - _counted(tree) - _steps(tree)
-    return Cues(updates, frozenset(followed), engine, conditional, constants, script_numbers(tree))
-
-
-def complements(tree: ast.Module) -> More:
-    """What a script may compute besides, so that its output is there where its gradients are: the function that the
-    derivative in some line is of, with its arguments, and what some turns of a loop alone come to.
-
-    >>> sorted(complements(ast.parse("def f(w): return w * w\\ndef grad_f(w): return w")))
-    [(2, 'f(w=w)')]
-    """
-    found: dict[int, str] = {}
-    for scope in ast.walk(tree):
-        body = scope.body if isinstance(scope, (ast.Module, ast.ClassDef)) else []
-        functions = [n for n in body if isinstance(n, ast.FunctionDef)]
-        for g in [g for g in functions if is_gradient(g.name) or g.name in _BACKWARD]:
-            calls = [(f, call) for f in functions if f is not g and (call := _call(f, g)) is not None]
-            named = [call for f, call in calls if is_derivative(g.name, f"{f.name}()")]
-            others = [call for f, call in calls if is_loss(f.name)]
-            if named or others:
-                found[g.lineno] = "; ".join(named or others)
-        if isinstance(scope, (ast.For, ast.While)):
-            found |= {n.lineno: "" for n in scope.body if isinstance(n, ast.If) and _only_tells(n)}
-            if calls := _objectives_of(scope, tree):
-                found[scope.lineno] = "; ".join(calls)
-        for loop, objectives in _objectives_behind(getattr(scope, "body", ())):
-            found[loop.lineno] = "; ".join(filter(None, (found.get(loop.lineno), *objectives)))
-    return frozenset(found.items())
-
-
-def _objectives_of(loop: ast.For | ast.While, tree: ast.Module) -> list[str]:
-    """The calls of an objective, elsewhere in the script, for variables that a loop updates by itself."""
-    updated = {_root(ast.unparse(t)) for s in loop.body for t, change, _ in _changes(s) if not _is_counter(change)}
-    functions = {f.name: f for f in tree.body if isinstance(f, ast.FunctionDef) and is_loss(f.name) and _computes(f)}
-    inside = {id(n) for n in ast.walk(loop)}
-    found: dict[str, None] = {}
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if (
-                name in functions and id(node) not in inside
-            ):
-                given = {ast.unparse(a) for a in args} if args else _read(functions[name])
-                if all(isinstance(a, ast.Name) for a in args) and updated & given:
-                    found[ast.unparse(node)] = None
-    return list(found)
-
-
-def _objectives_behind(body: Any) -> Iterator[tuple[ast.For | ast.While, list[str]]]:
-    """The loops among some statements that update variables, each with the objectives, in terms of these, that stand
-    behind it alone: ``mse = sum(...) / n``."""
-    for k, loop in enumerate(body if isinstance(body, list) else ()):
-        if not isinstance(loop, (ast.For, ast.While)):
-            continue
-        updated = {_root(ast.unparse(t)) for s in loop.body for t, change, _ in _changes(s) if not _is_counter(change)}
-        inside = {n.id for n in ast.walk(loop) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        behind: dict[str, ast.expr] = {}  # what is computed behind it, by name
-        found: list[str] = []
-        for s in body[k + 1 :]:
-            match s:
-                case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    whole = _Substituted(behind).visit(ast.parse(ast.unparse(value), mode="eval").body)
-                    behind[name] = whole
-                    read = {n.id for n in ast.walk(whole) if isinstance(n, ast.Name)}
-                    doing = {n.attr for n in ast.walk(whole) if isinstance(n, ast.Attribute)} | read
-                    if is_loss(name) and name not in inside and updated & read and not doing & _DOING:
-                        found.append(f"{name} = {ast.unparse(whole)}")
-        if found:
-            yield loop, found
-
-
-class _Substituted(ast.NodeTransformer):
-    """An expression with others in the place of some names."""
-
-    def __init__(self, by: Mapping[str, ast.expr]) -> None:
-        self._by = by
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self._by.get(node.id, node)
-
-
-def _read(f: ast.FunctionDef) -> set[str]:
-    """The variables around a function that it reads, and may so be about."""
-    names = [n for n in ast.walk(f) if isinstance(n, ast.Name)]
-    return {n.id for n in names} - {n.id for n in names if isinstance(n.ctx, ast.Store)}
-
-
-def _call(f: ast.FunctionDef, g: ast.FunctionDef) -> str | None:
-    """A call of f, which only computes, with arguments of g; None where it does more, or has others."""
-    if not _computes(f, g.name):
-        return None
-    mine, its = [a.arg for a in f.args.args], [a.arg for a in g.args.args]
-    needed = mine[: len(mine) - len(f.args.defaults)]
-    if not set(needed) <= set(its) and (len(mine) != len(its) or not is_derivative(g.name, f"{f.name}()")):
-        return None
-    given = [f"{a}={a}" for a in mine if a in its and a != "self"] if set(needed) <= set(its) else its
-    return f"{'self.' if mine[:1] == ['self'] else ''}{f.name}({', '.join(a for a in given if a != 'self')})"
-
-
-def _computes(f: ast.FunctionDef, other: str = "") -> bool:
-    """Whether a function gives a value and does nothing beside; and does not call the ``other`` one."""
-    used = {
-        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(f) if isinstance(n, (ast.Name, ast.Attribute))
-    }
-    stored = [n for n in ast.walk(f) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
-    gives = any(isinstance(n, ast.Return) and n.value for n in ast.walk(f))
-    return gives and not stored and not used & {*_DOING, other}
-
-
-def _only_tells(node: ast.If) -> bool:
-    """Whether a statement tells something in every so many turns, and changes nothing by it."""
-    is_rare = any(isinstance(n, ast.Mod) for n in ast.walk(node.test))
-    names = [t for s in node.body if isinstance(s, ast.Assign) for t in s.targets]
-    plain = all(isinstance(s, (ast.Expr, ast.Assign)) for s in node.body) and not node.orelse
-    return is_rare and plain and all(isinstance(n, ast.Name) for n in names)
+    numbers = script_numbers(tree)
+    followed = _passed(tree, followed) - _counted(tree) - _steps(tree) - {*filter(_OF_TIME.fullmatch, numbers)}
+    return Cues(updates, frozenset(followed), engine, conditional, constants, numbers)
 
 
 def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -341,7 +228,7 @@ def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
         own = [n.targets[0] for n in ast.walk(f) if isinstance(n, ast.Assign)]
         names = {t.id for whole in own for t in ast.walk(whole) if isinstance(t, ast.Name)}
         for statement in ast.walk(f):
-            for target, change, adds in _changes(statement):
+            for target, change, adds in changes(statement):
                 parts = [*ast.walk(change)]
                 has_rate = any(
                     isinstance(n, (ast.Name, ast.Attribute)) and _RATE.fullmatch(ast.unparse(n)) for n in parts
@@ -350,7 +237,7 @@ def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
                 name = ast.unparse(target)
                 if (
                     adds
-                    and _root(name) in names
+                    and root_of(name) in names
                     and (not has_rate or is_gradient(name) or is_loss(name) or name == "g")
                 ):
                     yield statement  # type: ignore[misc]
@@ -366,7 +253,7 @@ def speaks_of_gradients(tree: ast.Module) -> bool:
     return bool(read_cues(tree).updates) or bool(called & NAMES) or any(map(is_gradient, _bound(tree)))
 
 
-def _root(path: str) -> str:
+def root_of(path: str) -> str:
     return path.partition("[")[0]
 
 
@@ -412,7 +299,7 @@ def _changes_by_call(
         yield from ((t, whole, False) for t in targets if ast.unparse(t) in given)
 
 
-def _changes(
+def changes(
     statement: ast.AST, others: Mapping[str, set[str]] = MappingProxyType({})
 ) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
     """(target, what is added to it, whether it is not subtracted) of the updates in one statement; ``others`` are
@@ -467,7 +354,13 @@ def _constants(change: ast.expr) -> Iterator[float | str]:
                 yield ast.unparse(node)
 
 
-def _is_counter(change: ast.expr) -> bool:
+def is_counter(change: ast.expr) -> bool:
+    """Whether whole numbers are added: one, or one or the other as a condition says."""
+    match change:
+        case ast.IfExp(body=body, orelse=other):
+            return is_counter(body) and is_counter(other)
+        case ast.UnaryOp(operand=operand):
+            return is_counter(operand)
     return isinstance(change, ast.Constant) and type(change.value) is int
 
 

@@ -12,11 +12,12 @@ from fractions import Fraction
 import numpy as np
 
 from symgrad.errors import NotReproducible
+from symgrad.lifting.scripts.centres import between, whole_values
 from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.losses import LOSSES, Error, parts
+from symgrad.lifting.scripts.losses import LOSSES, Error, parts_of
 from symgrad.lifting.scripts.roles import Derivation, Roles
 from symgrad.lifting.scripts.script_record import Given, Key
-from symgrad.lifting.scripts.trails import Trails, between, is_whole
+from symgrad.lifting.scripts.trails import Trails, is_whole
 from symgrad.program.builder import Builder
 from symgrad.program.program import Step, dependents, size
 
@@ -31,7 +32,8 @@ class Place:
     """The value that an event gave, or the ``term``-th of what an update adds to its variable; times ``factor``.
 
     With a ``path`` it is meant as what had that name before: the same value, in the line that computed it.  ``rates``
-    are numbers that the script names, and the powers of them that it is divided by.
+    are numbers that the script names, and the powers of them that it is divided by; ``entries`` are those that the
+    update changes, where it changes some.
     """
 
     key: Key
@@ -39,6 +41,7 @@ class Place:
     factor: Fraction = Fraction(1)
     path: str | None = None
     rates: tuple[tuple[str, int], ...] = ()
+    entries: tuple[int, ...] | None = None
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
         """Its step in a run; raises `NotReproducible` where the run did not come there."""
@@ -48,7 +51,7 @@ class Place:
         step = event.step if self.path is None else trails.called(event.step, self.path)
         if self.term is not None:
             move = trails.move(event)
-            if move is None or self.term >= len(move.terms):
+            if move is None or self.term >= len(move.terms) or (self.entries and self.entries != move.entries):
                 raise NotReproducible(f"with other values in its inputs, the script changes {self.key[0]} otherwise.")
             step = move.terms[self.term].step
         b, factor = run.trace.builder, self.factor
@@ -60,13 +63,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Claim:
-    """A value that is meant as the gradient for an input, or for a part of it that has a ``shape`` of its own."""
+    """A value that is meant as the gradient for an input, or for a part of it that has a ``shape`` of its own; of a
+    matrix, whether it stands ``across``, with the entries of the input one below the other."""
 
     input: Key
     value: Place
     label: str
     why: str
     shape: tuple[int, ...] | None = None
+    across: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,7 @@ class Assumed:
     def write(self, b: Builder, moved: set[int], shrunk: Sequence[tuple[int, tuple[int, ...]]] = ()) -> int | None:
         """The loss as a step, of an error that depends on what is ``moved``; None where there is none such.  With a
         penalty on the entries of steps that are ``shrunk``."""
-        error = self.error.step(b.steps)
-        of = parts(b, error, moved) if error is not None else None
+        of = parts_of(b, self.error, moved)
         if of is None:
             return None
         made = LOSSES[self.loss].write(b, of.activation, of.targets, of.weights)
@@ -119,8 +123,10 @@ class Centre:
     nth: int
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
-        quotients = [q for q in trails.quotients() if (q.line, q.nth) == (self.line, self.nth)]
-        found = between(run.trace.builder, quotients[0].high, quotients[0].low) if quotients else None
+        b = run.trace.builder
+        of = [*trails.quotients(), *trails.second_quotients()]
+        quotients = [q for q in of if (q.line, q.nth) == (self.line, self.nth)]
+        found = between(b, *whole_values(b, quotients[0])) if quotients else None
         if found is None:
             raise NotReproducible(f"with other values in its inputs, line {self.line} computes no difference quotient.")
         return found
@@ -214,6 +220,7 @@ class Hypothesis:
     is_sure: bool = True  # whether the script itself says what is differentiated, and by value it is so
     notes: tuple[str, ...] = ()  # what is told of the parts that are not in it
     unjudged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # variables with steps of nothing known
+    order: int | None = None  # of a matrix of derivatives: 1 where its rows are those of several values
 
     @property
     def until(self) -> frozenset[Key]:
@@ -237,12 +244,16 @@ class Hypothesis:
         """The parts in one run."""
         trails, b = Trails(run.trace), run.trace.builder
         output = self.output.step(run, trails)
-        output = b.sum(output) if b.shape(output) else output
+        if b.shape(output):  # of a matrix of derivatives it stays what it is, in no more brackets than it needs
+            many = tuple(n for n in b.shape(output) if n > 1)
+            output = b.sum(output) if self.order is None else b.reshape(output, many)
         inputs, derivations = {}, []
         for c, name in zip(self.claims, self.names, strict=True):
             node = Place(c.input).step(run, trails) if c.shape is None else b.inputs[name]
             step = c.value.step(run, trails)
             step = b.reshape(step, c.shape) if c.shape is not None else run.trace.made(step)
+            if self.order is not None:
+                step = _laid(b, step, b.shape(output if self.order == 1 else node), b.shape(node), c)
             if c.value.term is not None and size(b.shape(step)) == size(b.shape(node)):
                 step = b.reshape(step, b.shape(node))
             if c.value.term is not None and b.steps[step].op != "name":  # so that it is a line of the derivation
@@ -251,8 +262,19 @@ class Hypothesis:
             inputs[name] = node
             derivations.append(Derivation(name, c.label, node, step, c.why, None))
         return Roles(
-            output, self.output_name, None, inputs, tuple(derivations), (), self.assumed, self.notes, self.unjudged
-        )
+            output, self.output_name, None, inputs, tuple(derivations), (), self.assumed, self.notes, self.unjudged,
+            self.order or 1,
+        )  # fmt: skip
+
+
+def _laid(b: Builder, matrix: int, rows: tuple[int, ...], columns: tuple[int, ...], c: Claim) -> int:
+    """A matrix of derivatives, laid out as a Jacobian is, under the name that it has."""
+    if b.shape(matrix) == rows + columns and not c.across:
+        return matrix
+    order = np.arange(1, size(rows) * size(columns) + 1)
+    order = order.reshape(size(columns), size(rows)).T if c.across else order
+    b.source = b.steps[matrix].source
+    return b.name(b.pick([matrix], order.reshape(-1), rows + columns), c.label)
 
 
 def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[str, float | None, float]:

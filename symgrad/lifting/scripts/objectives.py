@@ -20,8 +20,10 @@ from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.assumed_losses import assumed_loss, is_written
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
+from symgrad.lifting.scripts.hessians import compared_matrix
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Claim, Held, Hypothesis, Place, Scaled, hold
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
+from symgrad.lifting.scripts.policies import policy_objective
 from symgrad.lifting.scripts.proposals import asked_for, tie
 from symgrad.lifting.scripts.roles import NAMED
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, full_paths
@@ -44,6 +46,8 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
     """
     w = Weighing(Pairs(run, text, told))
     b = run.trace.builder
+    if told == NOTHING and (matrix := compared_matrix(w)) is not None:
+        return (matrix,)
     rows = [w.row(o, b, w.pairs) for o in [*w.outputs(told.output), *w.centres()]]
     if not any(r.cue >= STATED and r.rights for r in rows):
         rows += [w.row(o, b, w.pairs) for o in w.weighted(b)]
@@ -58,6 +62,9 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
     top = rows[0] if rows else None
     if told.output is None and (top is None or not (top.rights or top.is_stated)):
         assumed = assumed_loss(w, b, w.pairs)
+        drawn = policy_objective(w, b, w.pairs) if w.run.trace.draws else None
+        if drawn is not None and (assumed is None or drawn.rights > assumed.rights):
+            assumed = drawn
         if assumed is not None and top is not None and is_written(w, top, assumed):
             assumed = None
         top = assumed if assumed is not None and (top is None or assumed.rights > top.rights) else top

@@ -42,9 +42,16 @@ def _typed(tree: ast.Module) -> Iterator[tuple[str, float, ast.expr]]:
     stored = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
     for s in tree.body:
         match s:
-            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
-                if stored.count(name) == 1 and value is not None and (x := _number(value)) is not None:
-                    yield name, x, value
+            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)) if len(targets) == len(values):
+                found: list[tuple[ast.expr, ast.expr | None]] = [*zip(targets, values, strict=True)]
+            case ast.Assign([target], value) | ast.AnnAssign(target, _, value):
+                found = [(target, value)]
+            case _:
+                continue
+        for target, value in found:
+            name = target.id if isinstance(target, ast.Name) else ""
+            if stored.count(name) == 1 and value is not None and (x := _number(value)) is not None:
+                yield name, x, value
     for f in ast.walk(tree):
         if isinstance(f, (ast.FunctionDef, ast.Lambda)):
             positional = [*f.args.posonlyargs, *f.args.args]

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from symgrad.errors import NotReproducible
 from symgrad.evaluation.floats import Floats

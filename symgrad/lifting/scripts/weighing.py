@@ -20,10 +20,11 @@ import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts import cues
+from symgrad.lifting.scripts.centres import between
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Centre, Held, Paired, Place, Scaled, compared, hold
 from symgrad.lifting.scripts.pairs import COMPARED, UNNAMED, UPDATED, Pair, Pairs, is_called
 from symgrad.lifting.scripts.script_record import Event
-from symgrad.lifting.scripts.trails import Quotient, between, input_values
+from symgrad.lifting.scripts.trails import Quotient, input_values
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, Step, dependencies, interpret, size
@@ -37,6 +38,7 @@ _WORTH = {"right": 10.0, "factor": 5.0, "partly": 3.5, "zeros": 3.5, "wrong": 0.
 NICE = 10_000  # the largest denominator of a loss's factor
 
 
+_ERRORS = frozenset("error errors err e".split())  # what a difference is called that is no objective yet
 NAMED_SO = 8.0  # of the function whose derivative's name says so, or that a library is asked about
 _MIXED = 1.5  # what an output loses that is no function of one point
 STATED = 3.0  # a cue that is strong enough for an output under which nothing is right
@@ -61,7 +63,7 @@ class Sight:
 class Candidate:
     """What may be the output: where it is, its name, its step, what speaks for it; what a user may call it."""
 
-    place: Output
+    place: Any  # one of the kinds of places: see `symgrad.lifting.scripts.hypotheses`
     name: str
     step: int
     cue: float
@@ -108,7 +110,7 @@ class Weighing:
         self.pairs, self.quotients, self.numeric = pairs.found, pairs.quotients, pairs.numeric
         self.length = len(self.steps)  # of the record alone
         self._inputs = input_values(self.run.trace)
-        self.changed = {step for p in self.pairs for step in p.changed}
+        self.changed = {step for p in self.pairs for step in p.changed} | pairs.moved
         self._uses: dict[int, set[int]] = {}
         self.asked = {self.trails.stripped(i) for i in self.run.trace.functions}
         claims = {self.trails.stripped(i) for p in self.pairs for _, i in p.steps}
@@ -163,7 +165,8 @@ class Weighing:
     def _cue(self, event: Event, core: int) -> float:
         """What speaks for a value's being the output, by its name and by where it is computed."""
         source, quoted = self.steps[core].source, self._quoted()
-        cue = (
+        is_error = self.steps[core].op == "sub" and bool(_ERRORS & {*cues.words(cues.tail(event.path))})
+        cue = (not is_error) * (
             3.3 * cues.is_loss(event.path)
             + 0.7 * cues.is_plain_loss(event.path)
             + 0.5 * (cues.tail(event.path).lower() in ("loss", "cost", "j"))
