@@ -50,12 +50,11 @@ class BadFormula(SymgradError):
     """Text or LaTeX that is not a formula, or that has two common readings: the message says which.
 
     >>> from symgrad import verify
-    >>> verify("x**2", "2x")
+    >>> verify("x**2", "2*(x")
     Traceback (most recent call last):
-    symgrad.errors.BadFormula: an operator is missing between '2' and 'x'.
-        2x
-        ^^
-    To multiply, write 2*x.
+    symgrad.errors.BadFormula: this parenthesis is never closed.
+        2*(x
+          ^
     """
 
 

@@ -36,7 +36,14 @@ with importing():
     from symgrad.lifting.latex.latex_formula import Latex
     from symgrad.lifting.latex.two_readings import in_both_readings
     from symgrad.lifting.symbol_table import symbols_of
-    from symgrad.lifting.whole_questions import operator_and_value, sides_of, with_zeros_of_its_shape, zeros_claimed
+    from symgrad.lifting.text.on_paper import advise_in_text, in_text
+    from symgrad.lifting.whole_questions import (
+        as_written,
+        operator_and_value,
+        sides_of,
+        with_zeros_of_its_shape,
+        zeros_claimed,
+    )
     from symgrad.problem.canary import undisturbed
     from symgrad.problem.definedness import stated_domain
     from symgrad.problem.question import Asked, Problem, meanings_of, pose
@@ -139,7 +146,29 @@ def verify(
         return _with_zeros(problem, answer(problem), *zeros[1:], asked)
 
     with within(timeout):
-        return in_both_readings(ask, formula, hand, shaped=bool(at))
+        written = as_written(formula, hand)
+        on_paper = isinstance(formula, str) and isinstance(written[0], Latex)
+        try:
+            report = in_both_readings(ask, *written, shaped=bool(at))
+        except SymgradError as error:
+            if on_paper:
+                advise_in_text(error)
+            raise
+        return _in_text(report) if on_paper else report
+
+
+def _in_text(report: Report) -> Report:
+    """The report on a text that was read as it would be typeset, with its lines as text."""
+    steps = [
+        s if s.source is None else replace(s, source=replace(s.source, text=in_text(s.source.text)))
+        for s in report.steps
+    ]
+    repairs = [
+        replace(r, before=in_text(r.before), after=in_text(r.after), edit=(in_text(r.edit[0]), in_text(r.edit[1])))
+        for r in report.repairs
+    ]
+    source = None if report.repaired_source is None else in_text(report.repaired_source)
+    return replace(report, steps=tuple(steps), repairs=tuple(repairs), repaired_source=source)
 
 
 def _with_zeros(problem: Problem, report: Report, question: Latex | None, where: str, asked: Asked) -> Report:
@@ -265,7 +294,7 @@ def _lines_of_hand(problem: Problem, findings: Findings) -> _Lines:
     if steps_of(problem.hand) is not None:
         steps, wrong, notes = judge_lines(problem)
         return _Lines(steps, wrong, *(repair_lines(problem, steps) if wrong else ((), None)), notes)
-    if (rows := rows_of(problem.hand)) is not None:
+    if (rows := rows_of(problem.derivation or problem.hand)) is not None:
         steps, wrong, notes = judge_rows(problem, rows, findings.verdicts)
         return _Lines(steps, wrong, notes=notes)
     branch, steps = findings.own, _lines_alone(findings).steps

@@ -281,7 +281,7 @@ CALLS = "Text is parsed, never evaluated: a formula has numbers, names, + - * / 
     [
         ("tanh(x", "this parenthesis is never closed.\n    tanh(x\n        ^"),
         ("tanh(x))", "this parenthesis was never opened.\n    tanh(x))\n           ^"),
-        ("2x", "an operator is missing between '2' and 'x'.\n    2x\n    ^^\nTo multiply, write 2*x."),
+        ("2 3", "an operator is missing between '2' and '3'.\n    2 3\n    ^^^\nTo multiply, write 2*3."),
         ("", "the formula is empty.\nWrite an expression, for example w*tanh(x)."),
         ("x.real", f"an attribute is not part of a formula.\n    x.real\n    ^^^^^^\n{CALLS}"),
         ("lambda x: x", f"lambda makes a function, and a formula is one value.\n    lambda x: x\n    ^^^^^^\n{CALLS}"),

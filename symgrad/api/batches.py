@@ -32,8 +32,8 @@ def verify_many(
 
     >>> [r.verdict for r in verify_many([("x**2", "2*x"), ("x**2", "3*x")])]
     ['proved', 'refuted']
-    >>> verify_many([("x**2", "2*x"), ("x**2", "2x")])[1].what
-    "an operator is missing between '2' and 'x'."
+    >>> verify_many([("x**2", "2*x"), ("x**2", "2*(x")])[1].what
+    'this parenthesis is never closed.'
     """
     return list(
         answer_many([partial(verify, *pair, **own) for pair, own in (_job(p, options) for p in pairs)], executor)

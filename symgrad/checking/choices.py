@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.comparison import Branch, PointComparison
-from symgrad.checking.exploration import inside
-from symgrad.checking.verdicts import Choice, Outcome
+from symgrad.checking.exploration import Findings, inside, inside_looks, is_equality, is_the_hands_own
+from symgrad.checking.proof_domains import name_of
+from symgrad.checking.verdicts import Choice, Outcome, Proved
 from symgrad.problem.definedness import branches_on, origins
 from symgrad.problem.point_search import is_ordered
 from symgrad.program.program import EXTREME, WHOLE, Decided, Guard, Program, Source, Step, written
@@ -37,7 +38,6 @@ BINS = frozenset(("searchsorted", "bucketize", "digitize"))  # between which of 
 _NUMBER = re.compile(r"\d+\.?\d*(?:[eE][-+]?\d+)?")
 _FEW = 6  # values that are told one by one
 _LISTED = 12  # ways that are no branches, and are told one by one whether they came up or not
-_STARTS = 3  # points from which a combination of choices is sought
 _PATHS = 48  # branches of the code on which a choice is remembered
 
 
@@ -133,20 +133,21 @@ def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]
     """The choices that the code made at these looks, by where they stand in it.
 
     A comparison that is a tie, or that a rounding error decided, says nothing of either side; and a point on an edge
-    is no place at which a branch is judged, where there are others.
+    is no place at which a branch is judged, where there are others, unless the edge is one that the hand formula makes.
     """
     found: dict[Key, Decision] = {}
     looks = list(looks)
     off_edges = any(inside(seen) and not seen.ties for _, seen in looks)
     for branch, seen in looks:
         is_inside = inside(seen)
+        is_judged = not (is_inside and off_edges and seen.ties) or is_the_hands_own(branch, seen)
         for guard in choosing(branch, seen, free):
             if guard in seen.ties and is_ordered(guard):
                 continue
-            key = _key(branch.program, guard)
+            key = key_of(branch.program, guard)
             decision = found.setdefault(key, Decision(key))
             at = decision.points if is_inside else decision.beyond
-            for outcome in _outcomes(guard, branch.program) if not (is_inside and off_edges and seen.ties) else ():
+            for outcome in _outcomes(guard, branch.program) if is_judged else ():
                 at.setdefault(outcome, seen.point)
             met = decision.met.get(id(branch))
             if met is None and len(decision.met) < _PATHS:
@@ -255,7 +256,7 @@ def _origin(program: Program) -> Callable[[int], Step]:
     return origin
 
 
-def _key(program: Program, guard: Guard) -> Key:
+def key_of(program: Program, guard: Guard) -> Key:
     """Where a choice stands in the code; the operations of its sides, and the numbers that are written there, tell two
     comparisons of one line apart; those that a loop counts do not.  What has no place, such as a formula's, is told by
     the steps that it is made of."""
@@ -328,72 +329,6 @@ def _outcomes(guard: Guard, program: Program) -> set[Any]:
     return {(outcome.shape, outcome.tobytes())}
 
 
-# ------------------------------------------------------------------------------------------------ combinations
-
-
-@dataclass(frozen=True, eq=False)
-class Fork:
-    """A comparison that came out one way only after the choices ``before`` it: where, and from which point to cross
-    it."""
-
-    key: Key
-    branch: Branch
-    guard: Guard
-    entry: int
-    point: Mapping[str, Any]
-    before: tuple[tuple[Guard, bool], ...] = ()
-
-
-def forks(looks: Iterable[Look], free: Sequence[str]) -> Iterator[Fork]:
-    """The combinations of comparisons that were not seen: each choice, turned round after the same choices before it.
-
-    Comparisons of tensors of one shape are combined entry by entry; those of single numbers, and what is decided by
-    something made of looks, are the code's own path, with the number of times that its loops ran.  A combination has
-    several starts, for the way from one may lead across other edges first; they are numbered, the first ones come
-    first.
-    """
-    paths: dict[Key, list[Fork]] = {}
-    for branch, seen in looks:
-        groups: dict[tuple[int, ...], list[Guard]] = {}
-        for guard in choosing(branch, seen, free):
-            decided = isinstance(guard.params, Decided) and guard.outcome.dtype == bool
-            if decided or (is_ordered(guard) and guard.op != "sign" and guard not in seen.ties):
-                groups.setdefault(guard.outcome.shape, []).append(guard)
-        for shape, group in groups.items():
-            for entry, way in _entries(group):
-                path: Key = (shape,)
-                for k, (guard, outcome) in enumerate(zip(group, way, strict=True)):
-                    path = (*path, (_key(branch.program, guard), outcome))
-                    before = tuple(zip(group[:k], way[:k], strict=True))
-                    starts = paths.setdefault(path, [])
-                    if len(starts) < 2 * _STARTS:
-                        starts.append(Fork(path, branch, guard, entry, seen.point, before))
-    out: list[tuple[tuple[int, int], Fork]] = []
-    for path, starts in paths.items():
-        *before, (key, outcome) = path
-        other = (*before, (key, not outcome))
-        if (len(path) > 2 or before[0] == ()) and other not in paths:
-            forked = [Fork((*other, k), f.branch, f.guard, f.entry, f.point, f.before) for k, f in enumerate(starts)]
-            again = any(earlier == key for earlier, _ in before[1:])
-            out += [((_rank(f, again), k), f) for k, f in enumerate(forked)]
-    return (fork for _, fork in sorted(out, key=lambda x: x[0]))
-
-
-def _rank(fork: Fork, again: bool) -> int:
-    """What is asked of a value twice, by the model and by the hand formula with another threshold, comes first, and
-    what a loop asks ``again`` comes last."""
-    constant = {i for i in fork.guard.args if fork.branch.program.steps[i].op == "constant"}
-    mine = {*fork.guard.args} - constant
-    return 2 if again else 0 if any(mine & {*g.args} for g, _ in fork.before) else 1
-
-
-def _entries(group: Sequence[Guard]) -> list[tuple[int, tuple[bool, ...]]]:
-    """The different ways in which the comparisons came out at an entry, each with the first such entry."""
-    table = np.stack([g.outcome.reshape(-1) for g in group], axis=1).astype(bool)
-    ways, first = np.unique(table, axis=0, return_index=True)
-    return [(int(k), tuple(way.tolist())) for k, way in zip(first, ways, strict=True)]
-
-
 # ------------------------------------------------------------------------------------------------ in words
 
 
@@ -433,9 +368,24 @@ def _word(guard: Guard, way: Any) -> str:
     return f"{way:g}" if isinstance(way, (int, float)) else "another way"
 
 
-def told(found: Mapping[Key, Decision]) -> list[str]:
-    """What is to be said of the choices without branches of their own."""
-    return list(dict.fromkeys(_told(d) for d in found.values() if not d.branches and _is_worth_a_note(d)))
+def tell(found: Findings, free: Sequence[str]) -> None:
+    """Say what is to be said of the choices without branches of their own, as they came out inside the domain; what is
+    proved holds where no two numbers are equal that were seen to be so nowhere."""
+    chosen = [d for d in decisions(inside_looks(found), free).values() if not d.branches]
+    found.notes += dict.fromkeys(_told(d) for d in chosen if _is_worth_a_note(d))
+    unmet = tuple(dict.fromkeys(_unequal(d) for d in chosen if is_equality(d.guard) and len(d.points) == 1))
+    for name, verdict in found.verdicts.items() if unmet else ():
+        if isinstance(verdict, Proved):
+            found.verdicts[name] = replace(verdict, domain=(*verdict.domain, *unmet))
+
+
+def _unequal(decision: Decision) -> str:
+    """That the sides of a comparison are not equal, in the user's names."""
+    program, sides = decision.branch.program, decision.guard.args
+    steps = [_origin(program)(a) for a in sides]
+    numbers = [f"{s.params.value.item():g}" if s.op == "constant" and s.params.value.size == 1 else None for s in steps]
+    left, right = (n or name_of(program, a) for n, a in zip(numbers, sides, strict=True))
+    return f"{left} is not {right}" if left and right else f"what is compared in {decision.text} is not equal"
 
 
 def _is_worth_a_note(decision: Decision) -> bool:

@@ -16,31 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.checking.choices import (
-    BINS,
-    Decision,
-    Key,
-    Look,
-    Met,
-    axis_of_order,
-    decisions,
-    described,
-    forks,
-    in_bins,
-    is_place,
-    told,
-    turned,
-)
-from symgrad.checking.comparison import BITS, Branch, compare_at
+from symgrad.checking.choices import BINS, Decision, Key, Look, Met, axis_of_order, decisions, in_bins, is_place, turned
+from symgrad.checking.combinations import forks
+from symgrad.checking.comparison import Branch, compare_at
 from symgrad.checking.data_flow import Idle, idle_values, is_used
-from symgrad.checking.data_flow import described as idle_described
-from symgrad.checking.exploration import Findings, inside, inside_looks, rerun
-from symgrad.checking.impossibility import is_impossible
+from symgrad.checking.exploration import Findings, all_looks, inside, inside_looks, rerun
+from symgrad.checking.impossibility import is_nowhere
 from symgrad.checking.kink_sides import with_kinks
 from symgrad.checking.orders import orders, point_in_order
 from symgrad.checking.turns import courses, point_of_turns, wanted
-from symgrad.checking.turns import described as turns_described
-from symgrad.checking.verdicts import Agrees, Choice, Proved, Undecided
 from symgrad.checking.whole_numbers import narrow, path_of, points_with_others
 from symgrad.errors import UserCodeFailed
 from symgrad.problem.point_search import (
@@ -160,7 +144,7 @@ def _seek_uses(problem: Problem, found: Findings) -> None:
         if idle is None:
             return
         tried.add(idle.place)
-        for point in itertools.islice(_points_of_use(problem, idle), min(_LEAST_USES, budget)):
+        for point in itertools.islice(_points_of_use(problem, found, idle), min(_LEAST_USES, budget)):
             budget -= 1
             settled = problem.inputs.settled(point)
             there = None if settled is None else rerun(problem, found, settled)
@@ -170,11 +154,11 @@ def _seek_uses(problem: Problem, found: Findings) -> None:
                     break
 
 
-def _points_of_use(problem: Problem, idle: Idle) -> Iterator[dict[str, Any]]:
+def _points_of_use(problem: Problem, found: Findings, idle: Idle) -> Iterator[dict[str, Any]]:
     """Points at which an idle value may be used: with each input as where its line ran, as where another value was
     used, or between the two; and across each choice where it was not used."""
     points = [look[1].point for look in (*idle.unused, *idle.used)]
-    turned_round = (target.points(problem) for target in _turned_round(idle.unused, problem.inputs.free))
+    turned_round = (target.points(problem) for target in _turned_round(found, idle.unused, problem.inputs.free))
     across = itertools.chain.from_iterable(itertools.islice(p, 2) for p in turned_round)
     wide = _wide_points(problem, points[0], problem.inputs.free)
     for some in itertools.zip_longest(_mixed(problem, points), itertools.chain(across, wide)):
@@ -213,14 +197,21 @@ def _seek_numbers(problem: Problem, found: Findings) -> None:
 
 def _seek_anywhere(problem: Problem, found: Findings) -> None:
     """Look where code of several branches takes one more, among points drawn from near and far: how choices, turns of
-    loops and numbers made whole come out together is not listed.  What holds there is no more to prove."""
+    loops and numbers made whole come out together is not listed.  What holds there is no more to prove, unless a choice
+    came out there as it did nowhere else."""
+    free = problem.inputs.free
+    open_ = {k: {*d.open} for k, d in decisions(all_looks(found), free).items() if d.branches and d.open}
     most = min(int(_ANYWHERE * problem.effort), _STEPS // len(found.own.program)) * (len(found.branches) > 2)
     for point in scattered(problem.inputs, (problem.seed, 12), most):
         settled = problem.inputs.settled(point)
         there = None if settled is None else rerun(problem, found, settled)
         if settled is not None and isinstance(there, tuple) and all(there[0] is not b for b in found.branches):
-            seen = compare_at(there[0], settled, problem.inputs.free, guards=there[1])
-            if not seen.ties and any(view.state == "differs" for view in seen.views.values()):
+            seen = compare_at(there[0], settled, free, guards=there[1])
+            told = decisions([(there[0], seen)], free) if inside(seen) and not seen.ties else {}
+            new = [k for k, d in told.items() if open_.get(k, set()) & d.points.keys()]
+            for key in new:
+                open_[key] -= told[key].points.keys()
+            if new or (not seen.ties and any(view.state == "differs" for view in seen.views.values())):
                 found.looks.append((there[0], seen))
                 found.branches.append(there[0])
         if not _may_differ(found):
@@ -253,6 +244,11 @@ class _Target:
         """Whether it takes the word from a verdict if it is not reached; where a choice has ways without an end, none
         of them does."""
         return self.choice is None or self.way is not None
+
+    @property
+    def sought(self) -> Any:
+        """What a point at which the code raises is remembered by."""
+        return (self.choice, self.way if self.choice is not None else self.key[:-1])
 
     def is_met(self, look: Look, free: Sequence[str]) -> bool:
         """Whether it came out so at a look in passing."""
@@ -353,19 +349,20 @@ def _other_signs(problem: Problem, found: Findings) -> list[_Target]:
 
 def _combinations(problem: Problem, found: Findings) -> list[_Target]:
     """The comparisons that came out one way after the same choices before them."""
-    return _turned_round(inside_looks(found), problem.inputs.free)
+    return _turned_round(found, inside_looks(found), problem.inputs.free)
 
 
-def _turned_round(looks: Sequence[Look], free: Sequence[str]) -> list[_Target]:
+def _turned_round(found: Findings, looks: Sequence[Look], free: Sequence[str]) -> list[_Target]:
     return [
-        _Target(f.key, f.guard, [(f.branch, f.guard, f.point)], entry=f.entry, keep=f.before)
+        _Target(f.key, f.guard, [(f.branch, f.guard, f.seen.point)], entry=f.entry, keep=f.before)
         for f in forks(looks, free)
+        if not is_nowhere(f, found.nowhere)
     ]
 
 
 def _look_across(problem: Problem, found: Findings, target: _Target, point: Mapping[str, Any]) -> bool:
     """Look at the point; whether it is one of the domain, and the choice came out as it was to there."""
-    look = _look_at(problem, found, point, (target.choice, target.way))
+    look = _look_at(problem, found, point, target.sought)
     if look is None:
         return False
     if target.guard.op == "sign" and target.choice is not None:
@@ -408,10 +405,6 @@ def _look_at(problem: Problem, found: Findings, point: Mapping[str, Any], sought
     if all(branch is not b for b in found.branches):
         found.branches.append(branch)
     return look
-
-
-def all_looks(found: Findings) -> list[Look]:
-    return [(found.own, found.at_user_point), *found.looks]
 
 
 # ------------------------------------------------------------------------------------------------ decisions
@@ -530,71 +523,3 @@ def _wide_points(problem: Problem, start: Mapping[str, Any], names: Sequence[str
             drawn = draw(np.shape(point[name]), rng, bounds.get(name, (None, None)))
             point[name] = drawn if bounds.get(name) or k % 2 else drawn * scale
         yield point
-
-
-# ------------------------------------------------------------------------------------------------ what is left
-
-
-def cover(problem: Problem, found: Findings) -> None:
-    """Say of every choice how it came out; where a branch was not reached, no claim that holds on the others is more
-    than undecided, unless the caller accepts it.
-
-    The signs of absolute values and roots need not have been seen on both sides for a claim that is proved: its rules
-    hold on both.  An outcome that raises, or at which the function has no value, is outside of the domain.
-    """
-    free = problem.inputs.free
-    followed = all(isinstance(v, Proved) for v in found.verdicts.values() if v.kind in ("proved", "agrees"))
-    chosen = decisions(all_looks(found), free)
-    if followed:
-        chosen = {k: d for k, d in chosen.items() if d.guard.op != "sign"}
-    else:
-        chosen |= decisions(with_kinks(all_looks(found)), free)
-    coverage = []
-    for key, d in chosen.items():
-        barred = {way: p for (choice, way), p in found.barred.items() if choice == key}
-        left = [w for w in d.open if d.branches and w not in d.beyond and w not in barred]
-        coverage.append(described(d, [w for w in left if is_impossible(d, w)], barred))
-    closed, still = _closed(coverage), courses(inside_looks(found), problem.inputs.free)
-    running = [turns_described(c) for c in still if not (c.is_loop and set(c.outcomes) == {0} and c.place in closed)]
-    numbers = [few.described() for few in narrow(inside_looks(found), free)]
-    idle = [idle_described(i) for i in idle_values(inside_looks(found))]
-    found.coverage = (*found.coverage, *coverage, *running, *idle, *numbers)
-    found.notes += told(decisions(inside_looks(found), free))
-    settle_coverage(problem, found)
-
-
-def _closed(coverage: Sequence[Choice]) -> set[tuple[str | None, int | None, str]]:
-    """Where in the code all that is compared can come out in the one way alone that was seen."""
-    can: dict[tuple[str | None, int | None, str], bool] = {}
-    for c in coverage:
-        states = sorted(o.state for o in c.outcomes)
-        place = c.file, c.line, c.text
-        can[place] = can.get(place, True) and c.branches and states == ["impossible", "reached"]
-    return {place for place, closed in can.items() if closed}
-
-
-def settle_coverage(problem: Problem, found: Findings) -> None:
-    """Take the word from the claims of which not every branch was reached; where a loop may run more often, they are
-    proved for the turns that were seen."""
-    points = len(inside_looks(found))
-    if any(c.endless for c in found.coverage):
-        proved = {n: v for n, v in found.verdicts.items() if isinstance(v, Proved)}
-        found.verdicts |= {n: Agrees(points, BITS, proved=v) for n, v in proved.items()}
-    reached, total = counts(found.coverage)
-    if reached == total:
-        return
-    why = f"{reached} of {total} branches of the code were reached"
-    for name, verdict in found.verdicts.items():
-        if not isinstance(verdict, (Proved, Agrees)) or (isinstance(verdict, Agrees) and verdict.told_to is not None):
-            continue
-        if problem.unreached == "accept":
-            agrees = verdict if isinstance(verdict, Agrees) else Agrees(points, BITS)
-            found.verdicts[name] = replace(agrees, why_not_proved=f"{why}; the others were accepted unseen")
-        else:
-            found.verdicts[name] = Undecided(f"{why}, and nothing is known of the others.", (), verdict)
-
-
-def counts(coverage: Iterable[Choice]) -> tuple[int, int]:
-    """How many branches were reached, of how many that there are."""
-    states = [o.state for c in coverage if c.branches for o in c.outcomes]
-    return states.count("reached"), states.count("reached") + states.count("not reached")

@@ -7,16 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from symgrad.checking.comparison import Branch, PointComparison, branch_of, compare_at, with_domain
 from symgrad.checking.parts import look_in_part, made_whole
 from symgrad.checking.verdicts import AllSizes, Choice, Kink, Refuted, Undecided, Verdict
 from symgrad.errors import LostValue, NotReproducible, SymgradError
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.lifting.tracing.functions import Run
+from symgrad.ops.row import precision
 from symgrad.problem.definedness import Undefined, branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.replay import gives, replay, with_given_numbers
 from symgrad.problem.sampling import neighbours, toward
-from symgrad.program.program import Guard, only_constants_differ, same_structure
+from symgrad.program.program import Guard, interpret, only_constants_differ, same_structure
 from symgrad.progress import ENDS, Interrupted, OutOfMemory, OutOfTime, doing
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
@@ -104,6 +108,7 @@ class Findings:
     sizes: AllSizes | None = None
     failed: list[str] = field(default_factory=list)
     barred: dict[Any, Mapping[str, Any]] = field(default_factory=dict)  # where the code raises, by what was sought
+    nowhere: dict[Any, bool] = field(default_factory=dict)  # of combinations on branches: whether ranges exclude them
     coverage: tuple[Choice, ...] = ()
     undefined: list[Undefined] = field(default_factory=list)
     for_given_data: set[str] = field(default_factory=set)  # proved with the values of the data, and not for all
@@ -193,10 +198,13 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
         yield found.looks[-1][1] if found.looks else found.at_user_point
 
 
+def all_looks(found: Findings) -> list[tuple[Branch, PointComparison]]:
+    return [(found.own, found.at_user_point), *found.looks]
+
+
 def inside_looks(found: Findings) -> list[tuple[Branch, PointComparison]]:
     """The looks at which the model and its derivative have values, the user's own first."""
-    own = (found.own, found.at_user_point)
-    return [(b, s) for b, s in (own, *found.looks) if inside(s)]
+    return [(b, s) for b, s in all_looks(found) if inside(s)]
 
 
 def rerun(
@@ -213,6 +221,30 @@ def rerun(
 def inside(seen: PointComparison) -> bool:
     """Whether the model and its derivative have values at the point."""
     return any(view.state != "outside" for view in seen.views.values())
+
+
+def is_the_hands_own(branch: Branch, seen: PointComparison) -> bool:
+    """Whether only the hand formula is on an edge, and on one that it asks for itself: at ``x == 17`` a model that does
+    not ask so has its derivative, and the hand formula the value that it returns there."""
+    of_model = len(branch.model_run.program.guards)
+    mine = seen.guards[of_model : of_model + len(branch.hand_run.program.guards)]
+    if not all(any(g is tie for g in mine) and is_equality(tie) for tie in seen.ties):
+        return False
+    sides = [a for tie in seen.ties for a in tie.args]
+    with precision(256):
+        values = interpret(branch.program, Balls(), {n: binary(seen.point[n]) for n in branch.program.inputs}, sides)
+        return all(_is_decided(*(values[a] for a in tie.args)) for tie in seen.ties)
+
+
+def _is_decided(left: Any, right: Any) -> bool:
+    """Whether all entries of two values are the same numbers or others, as balls have them."""
+    pairs = zip(*(x.reshape(-1) for x in np.broadcast_arrays(left, right)), strict=True)
+    return all(a == b or a != b for a, b in pairs)
+
+
+def is_equality(guard: Guard) -> bool:
+    """Whether a choice asks if two values are the same."""
+    return guard.op in ("eq", "ne") and len(guard.args) == 2
 
 
 def clear(found: Findings) -> list[tuple[Branch, PointComparison]]:

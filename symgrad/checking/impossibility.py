@@ -1,13 +1,15 @@
-"""Outcomes of choices that come out nowhere: what leads to them says that they do not.
+"""Outcomes of choices, and combinations of them, that come out nowhere: what leads to them says that they do not.
 
 Whatever the code compared before a choice, and every number that it made whole, says where the values lie on its path.
 With these as ends, interval arithmetic tells where the two sides of the choice lie; and where that is not enough, the
-signs of both are held against each other by exact arithmetic.
+signs of both are held against each other by exact arithmetic.  And what is decided twice, of the same values in the
+same way, comes out as it did.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -17,10 +19,11 @@ import numpy as np
 import sympy as sp
 
 from symgrad.checking.choices import Decision, Met
+from symgrad.checking.combinations import Fork
 from symgrad.problem.point_search import is_ordered
 from symgrad.program.builder import Builder
 from symgrad.program.primitives import number_of, primitive
-from symgrad.program.program import EXTREME, WHOLE, Decided, Guard, Program, Step, whole_number
+from symgrad.program.program import EXTREME, WHOLE, Decided, Guard, Program, Step, whole_number, written
 from symgrad.proving.conditions import is_nowhere_defined
 from symgrad.proving.intervals import LINE, Range, Ranges
 
@@ -35,11 +38,47 @@ _INCREASING = frozenset("exp expm1 log log1p sqrt sinh tanh asinh atan erf sigmo
 def is_impossible(decision: Decision, way: Any) -> bool:
     """Whether it is proved that the outcome comes out nowhere, on any of the paths on which the choice was met."""
     compares = is_ordered(decision.guard) or _sign_decided(decision.guard, way) is not None
+    compares = compares or _is_of_one_whole_number(decision.guard)
     if decision.many or not compares or decision.guard.params == EXTREME:
         return False
     looks = [(met, guard) for met in decision.met.values() for guard in met.guards]
     left = [look for look in looks if not _contradicts(*look, way, exactly=False)]
     return len(left) <= _EXACT and all(_contradicts(*look, way, exactly=True) for look in left)
+
+
+def contradicts_its_path(fork: Fork, *, exactly: bool) -> bool:
+    """Whether it is proved that a comparison does not come out in the way of the fork after the choices before it."""
+    guard, way = fork.guard, fork.way
+    if guard.params == EXTREME:
+        return False
+    program = fork.branch.program
+    again = (out for before, out in fork.before if is_decided_again(program, before, guard))
+    if any(out != way for out in again):
+        return True
+    met = Met(fork.branch, fork.seen, [guard])
+    compares = is_ordered(guard) or _is_of_one_whole_number(guard)
+    return compares and _contradicts(met, guard, way, exactly=exactly, entry=fork.entry)
+
+
+def is_nowhere(fork: Fork, known: dict[Any, bool]) -> bool:
+    """Whether the ranges on its path exclude a combination; what is known already is not asked again."""
+    key = fork.path, id(fork.branch)
+    if key not in known:
+        known[key] = contradicts_its_path(fork, exactly=False)
+    return known[key]
+
+
+def is_decided_again(program: Program, before: Guard, guard: Guard) -> bool:
+    """Whether what was made of looks at values decides the same twice: of numbers made whole that are the same, or in
+    the same text and of looks at the same values."""
+    one, other = before.params, guard.params
+    if not isinstance(one, Decided) or not isinstance(other, Decided):
+        return False
+    if one.made is not None or other.made is not None:
+        return one.made == other.made
+    texts = [g.source.text for g in (before, guard) if g.source is not None]
+    same = (one.word, one.bases, one.other) == (other.word, other.bases, other.other) and len({*texts}) == 1
+    return same and written(program.steps, before.args) == written(program.steps, guard.args)
 
 
 def _opened(program: Program) -> tuple[Builder, dict[Any, int]]:
@@ -59,16 +98,23 @@ def _opened(program: Program) -> tuple[Builder, dict[Any, int]]:
     return Builder.on(replace(program, steps=tuple(steps))), places
 
 
-def _contradicts(met: Met, guard: Guard, way: Any, *, exactly: bool) -> bool:
-    """Whether the outcome contradicts the ranges of what is compared on the path; or, ``exactly``, its signs."""
+def _contradicts(met: Met, guard: Guard, way: Any, *, exactly: bool, entry: int | None = None) -> bool:
+    """Whether the outcome, of an ``entry`` or of a single value, contradicts the ranges of what is compared on the
+    path; or, ``exactly``, its signs."""
     branch = met.branch
     b, places = _opened(branch.program)
-    (above,) = _positive(b, guard, way) or (None,)
-    if above is None:
+    positive = _positive(b, guard, way, entry)
+    if not positive:
         return False
-    above = _compared(b, above)
+    above, *more = positive
     before = list(itertools.takewhile(lambda g: g is not guard, met.seen.guards))
-    said = [i for g in before if not g.outcome.shape for i in _positive(b, g, g.outcome.item())]
+    beside = [g for g in before if g.outcome.shape in ((), guard.outcome.shape)]
+    came_out = [(g, g.outcome.item()) for g in beside if not g.outcome.shape]
+    came_out += [(g, g.outcome.flat[entry]) for g in beside if g.outcome.shape and entry is not None]
+    denied = [i for g, out in came_out if is_ordered(g) and g.op != "sign" for i in _positive(b, g, not out, entry)]
+    if not exactly and {*written(b.steps, [above])} & {*written(b.steps, denied)}:
+        return True
+    above, said = _compared(b, above), [*more, *(i for g, out in came_out for i in _positive(b, g, out, entry))]
     said += [i for g in before for i in _beside_whole(b, branch.program, g, places, _fixed(before))]
     said += [s for s in branch.stated if not b.shape(s)]
     if not exactly:
@@ -108,18 +154,63 @@ def _compared(b: Builder, step: int) -> int:
     return _compared(b, b.sub(left, right) if sign > 0 else b.sub(right, left))
 
 
-def _positive(b: Builder, guard: Guard, way: Any) -> list[int]:
-    """The steps that are positive where a choice comes out this way, off its edge; none where that is not known."""
+def _positive(b: Builder, guard: Guard, way: Any, entry: int | None = None) -> list[int]:
+    """The steps that are positive where a choice comes out this way, off its edge, or where it does at an ``entry``;
+    none where that is not known."""
     if any(b.steps[a].is_complex for a in guard.args) or guard.params == EXTREME:
         return []
     sign = way if guard.op == "sign" else _sign_decided(guard, way)
     if sign is not None:
-        return [guard.args[0] if sign > 0 else b.neg(guard.args[0])]
+        side = _at(b, guard.args[0], b.shape(guard.args[0]), entry)
+        return [side if sign > 0 else b.neg(side)]
+    if _is_of_one_whole_number(guard):
+        return [b.sub(*sides) for sides in _ends_of_whole(b, guard, bool(way))]
     if is_ordered(guard):
         left, right = guard.args
         shape = np.broadcast_shapes(b.shape(left), b.shape(right))
-        left, right = b.broadcast(left, shape), b.broadcast(right, shape)
+        left, right = _at(b, left, shape, entry), _at(b, right, shape, entry)
         return [b.sub(left, right) if (guard.op in ("gt", "ge")) == bool(way) else b.sub(right, left)]
+    return []
+
+
+def _at(b: Builder, step: int, shape: tuple[int, ...], entry: int | None) -> int:
+    """A step as an array of this shape, or an entry of it."""
+    number = b.number_of(step)
+    if entry is None or not shape:
+        return b.broadcast(step, shape)
+    return b.pick([b.broadcast(step, shape)], np.array(entry + 1), ()) if number is None else b.number(number)
+
+
+def _is_of_one_whole_number(guard: Guard) -> bool:
+    """Whether a number that was made whole is compared with one that is given."""
+    said = guard.params
+    match said.made if isinstance(said, Decided) else None:
+        case ("eq" | "ge" | "gt" | "le" | "lt", ("whole", _), int() | float()):
+            return len(said.bases) == 1 and said.bases[0][0] in _AROUND | {"trunc": 0} and not guard.outcome.shape
+    return False
+
+
+def _ends_of_whole(b: Builder, guard: Guard, way: bool) -> list[tuple[int, int]]:
+    """Pairs of steps of which the first is larger, where a comparison of a number made whole comes out this way."""
+    (word, _, number), (op, _, _), (value,) = guard.params.made, guard.params.bases[0], guard.args
+
+    def least(whole: int) -> int:
+        """From where on the value is made this number, or a larger one."""
+        low = (0 if whole > 0 else -1) if op == "trunc" else _AROUND[op][0]
+        return b.number(whole + low)
+
+    from_, after = least(math.ceil(number)), least(math.floor(number) + 1)
+    match (word, way):
+        case ("ge", True) | ("lt", False):
+            return [(value, from_)]
+        case ("ge", False) | ("lt", True):
+            return [(from_, value)]
+        case ("gt", True) | ("le", False):
+            return [(value, after)]
+        case ("gt", False) | ("le", True):
+            return [(after, value)]
+        case ("eq", True) if number == math.floor(number):
+            return [(value, from_), (after, value)]
     return []
 
 

@@ -20,7 +20,8 @@ import torch
 from symgrad.checking.all_sizes import judge_all_sizes
 from symgrad.checking.branch_facts import said_by_choices
 from symgrad.checking.comparison import BITS, Branch, Pair, PairComparison, compare_at, with_data
-from symgrad.checking.crossing import cover, cross, cross_kinks
+from symgrad.checking.coverage import cover
+from symgrad.checking.crossing import cross, cross_kinks
 from symgrad.checking.exploration import Findings, branch_of_runs, clear, explore_points, inside, kept_if_ended, rerun
 from symgrad.checking.guarding_numbers import find_guards
 from symgrad.checking.held_data import refute_coincidences
@@ -531,9 +532,10 @@ def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
 
 
 def _reached(found: Findings) -> list[Branch]:
-    """The branches of the code that were looked at off every edge."""
-    seen = clear(found)
-    return [b for b in found.branches if any(b is c for c, _ in seen)] or [found.own]
+    """The branches of the code that were looked at off every edge, the user's own point among these."""
+    here = [found.own] if inside(found.at_user_point) and not found.at_user_point.ties else []
+    seen = [*here, *(branch for branch, _ in clear(found))]
+    return [b for b in found.branches if any(b is c for c in seen)] or [found.own]
 
 
 def _certificate(problem: Problem, branch: Branch, mine: Pair) -> Certificate:

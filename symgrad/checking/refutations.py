@@ -10,10 +10,10 @@ import numpy as np
 from flint import arb
 
 from symgrad.checking.comparison import Branch, Pair, PairComparison, PointComparison, cannot_agree, compare_at
-from symgrad.checking.exploration import Findings, branch_at, clear, comparison_at
+from symgrad.checking.exploration import Findings, branch_at, clear, comparison_at, is_the_hands_own
 from symgrad.checking.verdicts import Refuted, Witness, as_entry
 from symgrad.errors import SymgradError, UserCodeFailed
-from symgrad.evaluation.balls import Balls, array_of, binary
+from symgrad.evaluation.balls import array_of
 from symgrad.evaluation.residues import certificate
 from symgrad.indices.terms import Fact, Symmetric
 from symgrad.ops.row import precision
@@ -21,7 +21,7 @@ from symgrad.problem.constraints import beside_transposed, impose, settle, stand
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import beside, directions, neighbours, nice_points
-from symgrad.program.program import Guard, Program, Step, interpret
+from symgrad.program.program import Program, Step
 
 # ----------------------------------------------------------------------------------------------------------- witnesses
 # Refutations: the simplest witness of a difference.
@@ -36,7 +36,7 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
     """Refute the pairs that differ at a generic point (inside the domain, off every kink); return the others."""
     rest = []
     for pair in pairs:
-        looks = [(b, s) for b, s in found.looks if not s.ties or _is_the_hands_own(b, s)]
+        looks = [(b, s) for b, s in found.looks if not s.ties or is_the_hands_own(b, s)]
         witnesses = [w for _, seen in looks if (w := witness_of(seen, pair)) is not None]
         here = witness_of(found.at_user_point, pair, own=True)
         if here is not None and here.reason == "differs" and _tells(problem, found, pair):
@@ -47,19 +47,6 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
         simple = simplest(problem, found, pair) if problem.shown else None
         found.verdicts[pair.name] = Refuted(simple or witnesses[0], tuple(witnesses[:1] if simple else witnesses[1:2]))
     return rest
-
-
-def _is_the_hands_own(branch: Branch, seen: PointComparison) -> bool:
-    """Whether only the hand formula is on an edge, and on one that it asks for itself: at ``x == 17`` a model that does
-    not ask so has its derivative, and the hand formula the value that it returns there."""
-    of_model = len(branch.model_run.program.guards)
-    mine = seen.guards[of_model : of_model + len(branch.hand_run.program.guards)]
-    if not all(any(g is tie for g in mine) and _is_equality(tie) for tie in seen.ties):
-        return False
-    sides = [a for tie in seen.ties for a in tie.args]
-    with precision(256):
-        values = interpret(branch.program, Balls(), {n: binary(seen.point[n]) for n in branch.program.inputs}, sides)
-        return all(np.all(values[a] == values[c]) for a, c in (tie.args for tie in seen.ties))
 
 
 def _tells(problem: Problem, found: Findings, pair: Pair) -> bool:
@@ -82,10 +69,6 @@ def _raises(problem: Problem, point: Mapping[str, Any]) -> bool:
     except UserCodeFailed:
         return True
     return False
-
-
-def _is_equality(guard: Guard) -> bool:
-    return guard.op in ("eq", "ne") and len(guard.args) == 2 and not guard.outcome.shape
 
 
 def no_number_fits(found: Findings, pair: Pair) -> Witness | None:

@@ -225,6 +225,7 @@ Verdict = Proved | Agrees | Refuted | Undecided
 
 TURNS = "how often a loop runs"
 WHOLE_NUMBERS = "which whole number a value is made"
+COMBINATIONS = "how choices come out together"
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,8 +247,8 @@ class Choice:
 
     ``text`` is the statement that decides, in ``file`` at ``line`` (None where a formula is no code).  ``branches``
     says that each outcome is a branch of its own, which a verdict must have seen; others, such as the place of a
-    largest entry, are told as they came out.  Of the turns of a loop, and of whole numbers, there may always be
-    more than were seen: what is right for these alone is not proved.
+    largest entry, are told as they came out.  Of the turns of a loop, of whole numbers, and of combinations of choices,
+    there may be more than were seen: what is right for these alone is not proved.
     """
 
     what: str
@@ -259,8 +260,10 @@ class Choice:
 
     @property
     def endless(self) -> bool:
-        """Whether it is a loop that may run as often as it was not seen to run, or a number that may be another one."""
-        return self.what in (TURNS, WHOLE_NUMBERS) and any(o.state == "not reached" for o in self.outcomes)
+        """Whether it is a loop that may run as often as it was not seen to run, a number that may be another one, or
+        choices that may come out together as they were not seen to."""
+        unlisted = self.what in (TURNS, WHOLE_NUMBERS, COMBINATIONS)
+        return unlisted and any(o.state == "not reached" for o in self.outcomes)
 
     @property
     def unreached(self) -> tuple[Outcome, ...]:

@@ -26,7 +26,7 @@ from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.other_functions import Owner, whose_gradient, without_detach
 from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
-from symgrad.diagnosis.repair import judged_right, propose, repair, repairs_of, widest
+from symgrad.diagnosis.repair import judged_right, propose, repair, repairs_of, telling_points, widest
 from symgrad.diagnosis.source_code import code_of, lines_before
 from symgrad.diagnosis.steps import Diagnosis, diagnose, is_permuted
 from symgrad.diagnosis.structural_edits import structure
@@ -322,7 +322,7 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
 
     Guarantee: that of `repair`.  Raises what `diagnose` raises.
     """
-    found = _accusation(problem, findings, words)
+    found = _accusation(replace(problem, asked_first=telling_points(problem, findings)), findings, words)
     if found.repaired_source is None:
         found = _with_what_is_not_traced(_without_lines_of_right_ones(found, problem), problem)
     return _within_statements(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from symgrad.checking.all_sizes import holds_at_other_sizes
 from symgrad.checking.comparison import Branch
-from symgrad.checking.exploration import Findings
+from symgrad.checking.exploration import Findings, comparison_at, inside_looks
 from symgrad.checking.judge import decide
 from symgrad.checking.results import Repair
 from symgrad.checking.verdicts import Agrees, Refuted
@@ -147,6 +147,7 @@ def repair(problem: Problem, proposals: Sequence[Proposal]) -> tuple[tuple[Repai
     return tuple(repairs_of(proposals, choice, kind)), source
 
 
+_TELLING = 8  # points at which a repair is tried before it is judged
 _FOR_YOUR = "right for your"
 _WHOLE = re.compile(r"(?<![\w.])(?:[2-9]|[1-9]\d+)(?![\w.])")
 _SIZED = re.compile(r"\.(?:shape|size|numel)\b|\blen\(")
@@ -230,6 +231,8 @@ def judged(problem: Problem, hand: Formula, lengths: bool = False) -> str:
     try:
         asked = replace(problem, hand=hand, points=min(problem.points, 12), first=None, unreached="accept", shown=False)
         asked = replace(asked, effort=_SHARE * problem.effort)
+        if _differs_where_asked_first(asked):
+            return "refuted"
         found = decide(asked)
     except SymgradError:
         return "undecided"
@@ -243,6 +246,35 @@ def judged(problem: Problem, hand: Formula, lengths: bool = False) -> str:
     if kinds <= {"proved", "agrees"} and (narrow := _only_if_symmetric(asked)):
         return f"{_FOR_YOUR} symmetric {' and '.join(narrow)} only"
     return next((k for k in ("refuted", "undecided", "agrees") if k in kinds), "proved")
+
+
+def telling_points(problem: Problem, findings: Findings) -> tuple[Mapping[str, Any], ...]:
+    """Points off every edge, with the data as they were given, at which a wrong hand side is soon found out where code
+    has branches: one of each, those that were refuted first."""
+    own, free = problem.inputs.point, problem.inputs.free
+    kept = [n for n in own if n not in free]
+    clear = [
+        (branch, seen)
+        for branch, seen in inside_looks(findings)
+        if not seen.ties and all(np.array_equal(seen.point[n], own[n]) for n in kept)
+    ]
+    of_branches = {id(branch): seen for branch, seen in reversed(clear)}
+    differing = {k: seen for k, seen in of_branches.items() if any(v.state == "differs" for v in seen.views.values())}
+    return tuple(seen.point for seen in (differing | of_branches).values())[:_TELLING] if len(of_branches) > 1 else ()
+
+
+def _differs_where_asked_first(asked: Problem) -> bool:
+    """Whether the hand side is refuted at one of the points at which it is tried at first."""
+    known: list[Branch] = []
+    for point in asked.asked_first:
+        try:
+            branch, seen = comparison_at(asked, point, known)
+        except SymgradError:  # it has no value there
+            continue
+        known.append(branch)
+        if not seen.ties and any(v.state == "differs" for v in seen.views.values()):
+            return True
+    return False
 
 
 def _only_if_symmetric(asked: Problem) -> list[str]:

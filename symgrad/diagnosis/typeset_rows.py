@@ -20,8 +20,9 @@ from symgrad.lifting.derived_formulas import PartialFormula
 from symgrad.lifting.formulas import Formula, Several
 from symgrad.lifting.latex.equations import Claim, Definition
 from symgrad.lifting.latex.latex_formula import Latex
-from symgrad.lifting.latex.token_reader import parts
-from symgrad.problem.question import Keyed, Problem
+from symgrad.lifting.latex.names_in_rows import names_of
+from symgrad.lifting.latex.token_reader import Node, parts
+from symgrad.problem.question import Asked, Keyed, Problem, pose
 from symgrad.program.program import Source
 
 
@@ -35,6 +36,7 @@ class TypesetRow:
     first: bool  # whether it stands beside the claim's own left side
 
 
+_UNSAID = "\\mathrm{unsaid}"
 _WORDS = {"proved": "right", "agrees": "right", "refuted": "wrong"}
 
 
@@ -84,13 +86,15 @@ def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...], verdicts: Mapping
     """What each side claims and whether it is true, the derivatives of which a side is wrong, and notes: a side that is
     right under a condition that nobody stated is not accused.  The ``verdicts`` are those on the last sides.
 
-    A side that is wrong and equal to the wrong one before it follows from that, and is no fault of its own.
+    A side that is wrong and equal to the wrong one before it follows from that, and is no fault of its own; so is one
+    that uses what a wrong side says.
     """
     findings: list[StepFinding] = []
     wrong: list[str] = []
     notes: list[str] = []
     count: dict[str, int] = {}
     before: TypesetRow | None = None  # the last wrong side of this claim
+    tainted: set[str] = set()  # names and derivatives that are what a wrong side says
     for row in rows:
         key = _key(row)
         version = count.get(key, 0)
@@ -99,14 +103,33 @@ def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...], verdicts: Mapping
         verdict = verdicts.get(key) if alone else None
         word, note = word_of(verdict or _verdict(problem, row), row.source, row.formula)
         notes += note
-        same = before is not None and before.claim is row.claim
-        if before is not None and word == "wrong" and same and _are_equal(_same(problem, before.formula, row.formula)):
+        uses = tainted & {p.value for p in parts(_side(row)) if p.head in ("name", "slope")}
+        last = before if before is not None and before.claim is row.claim else None
+        if word == "wrong" and (uses or (last and _are_equal(_same(problem, last.formula, row.formula)))):
             word = "fed wrong values"
         elif word == "wrong" and key not in wrong:
             wrong.append(key)
+        tainted |= _said_by(row) if word in ("wrong", "fed wrong values") else set()
         before = row if word in ("wrong", "fed wrong values") else None
         findings.append(StepFinding(key, version, row.source, _what(row), word))
     return tuple(findings), tuple(wrong), tuple(notes)
+
+
+def _side(row: TypesetRow) -> Node:
+    assert row.formula.row is not None
+    k, j = row.formula.row
+    return row.formula.document.lines[k].sides[j]
+
+
+def _said_by(row: TypesetRow) -> set[str]:
+    """The names that are what a side says, and the derivative that later rows mean by it."""
+    side = _side(row)
+    named = {
+        line.name or ""
+        for line in row.formula.document.lines
+        if isinstance(line, Definition) and line.body.span == side.span
+    }
+    return named | ({row.claim.key} if isinstance(row.claim, Claim) and side.span == row.claim.body.span else set())
 
 
 def judge_model(problem: Problem) -> _Judged:
@@ -224,11 +247,14 @@ def _verdict(problem: Problem, row: TypesetRow) -> Verdict | None:
             else _equal(problem, Keyed(own, {own.key: "value"}), Keyed(formula, {formula.key: "value"}))
         )
     order = claim.order
+    if problem.derivation is not None:
+        return _of_values(problem, row)
     model = problem.model.formula if isinstance(problem.model, PartialFormula) else problem.model
     own = formula.model
     if isinstance(own, Latex) and (own.defined.intersection(claim.wrt) or claim.is_of_some):
         assert formula.row is not None
-        return _same(problem, replace(formula, row=(formula.row[0], len(claim.sides))), formula)
+        exact = replace(formula, row=(formula.row[0], len(claim.sides)))
+        return _same(problem, exact, formula) or _beside_a_cut(problem, own, claim, formula)
     if isinstance(own, Latex) and own.document.output not in (None, claim.of):
         model = _defined(own, claim.of)
     if model is None or not (claim.wrt or len(problem.wrt) == 1):
@@ -238,13 +264,67 @@ def _verdict(problem: Problem, row: TypesetRow) -> Verdict | None:
         return None
     if order > 2 or len(set(claim.wrt)) > 1:  # the first derivative of the one below it
         model, order = PartialFormula(model, formula.differentiated[1][:-1]), 1
-    hand = Keyed(formula, {formula.key: name})
+    hand: Formula = Keyed(formula, {formula.key: name})
+    if (inside := _differentiated(row)) is not None and order == 1:
+        hand = Keyed(PartialFormula(inside, (name,)), {"output": name})
     asked = replace(problem, model=model, hand=hand, wrt=(name,), order=order, first=None, labels={}, letters={})
     try:
         return decide_with_conditions(asked).verdicts[name]
     except WrongShape:  # tensors that do not fit are no derivative
         point = problem.inputs.point
         return Refuted(Witness(point, None, "another shape", "its own", "shape"))
+    except SymgradError:
+        return None
+
+
+def _differentiated(row: TypesetRow) -> Latex | None:
+    """The formula that a side has behind its operator, ``\\nabla_w (y - Xw)^\\top (y - Xw)``; None of other sides."""
+    side, own = _side(row), row.formula.model
+    if side.head != "partial" or side.args[0].head == "name" or not isinstance(own, Latex):
+        return None
+    inside = row.formula.text[slice(*side.args[0].span)]
+    used = {p.value for p in parts(side) if p.head == "name"} & own.defined
+    text = f"{own.text} \\\\ {_UNSAID} = {inside}" if used else inside
+    try:
+        return Latex(text, shapes=own.shapes, rename=own.rename, readings=row.formula.readings)
+    except SymgradError:
+        return None
+
+
+def _beside_a_cut(problem: Problem, own: Latex, claim: Claim, formula: Latex) -> Verdict | None:
+    """The verdict on a derivative with respect to what a row of the model says: there it is an input like others."""
+    cut, point = set(claim.wrt) & own.defined, dict(problem.inputs.point)
+    rows = [e for e in own.equations if e.left is None or e.left.head != "symbol" or names_of(e.left) not in cut]
+    try:
+        for name in cut:
+            one = _defined(own, name)
+            point[name] = next(iter(one.run(point).values.values())) if one is not None else None
+        model = replace(own, text=" \\\\ ".join(own.text[slice(*e.span)] for e in rows))
+        inputs = replace(problem.inputs, point=point, free=(*problem.inputs.free, *sorted(cut)))
+        alone = Latex(_alone(claim, formula), shapes=formula.shapes, model=model, keyed=True, readings=formula.readings)
+        hand = Keyed(alone, {alone.key: claim.wrt[-1]})
+        dtypes = {**problem.dtypes, **dict.fromkeys(cut, "float64")}
+        asked = replace(problem, model=model, hand=hand, wrt=claim.wrt[-1:], order=claim.order, inputs=inputs)
+        asked = replace(asked, dtypes=dtypes, first=None, labels={}, letters={}, shapes=None)
+        return decide_with_conditions(asked).verdicts[claim.wrt[-1]]
+    except SymgradError:
+        return None
+
+
+def _alone(claim: Claim, formula: Latex) -> str:
+    """One side of a claim as a text of its own."""
+    assert formula.row is not None
+    return " = ".join(formula.text[slice(*x)] for x in (claim.span, claim.sides[formula.row[1]].span))
+
+
+def _of_values(problem: Problem, row: TypesetRow) -> Verdict | None:
+    """The verdict on one side of a derivation whose values SymPy tells, such as those of integrals."""
+    claim, formula = row.claim, row.formula
+    assert isinstance(claim, Claim)
+    alone = Latex(_alone(claim, formula), shapes=formula.shapes, readings=formula.readings)
+    try:
+        own = Asked(at=problem.inputs.point, points=problem.points, effort=problem.effort, seed=problem.seed)
+        return next(iter(decide_with_conditions(pose(formula.model, alone, own)).verdicts.values()))
     except SymgradError:
         return None
 

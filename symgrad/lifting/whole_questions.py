@@ -7,6 +7,7 @@ what those before it define.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.errors import BadFormula, BadInput, SymgradError, caret
+from symgrad.errors import BadFormula, BadInput, SymgradError, UnknownOperation
 from symgrad.lifting.curve_slopes import curve_and_slopes
 from symgrad.lifting.formulas import evaluated
 from symgrad.lifting.latex.differentials import differential_row
@@ -23,18 +24,22 @@ from symgrad.lifting.latex.jacobians import claims_matrix
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.names_in_rows import names_of
 from symgrad.lifting.latex.rows_of_tokens import conditions_in, pieces_of
-from symgrad.lifting.latex.token_reader import Node, parts, place, power_name, spelled
+from symgrad.lifting.latex.token_reader import Node, TwoReadings, parts, place, power_name, spelled
 from symgrad.lifting.latex.tokens import tokens
 from symgrad.lifting.latex.typeset_derivations import are_equations, joined
 from symgrad.lifting.latex.value_chains import chain_of
 from symgrad.lifting.sympy_forms import sides_of_equality
-from symgrad.lifting.text.step_list import Steps, are_steps, sides_of_equation
+from symgrad.lifting.text.on_paper import advise_in_text, refuse_sum, typeset
+from symgrad.lifting.text.step_list import Steps, are_steps, rows_of, sides_of_equation
+from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Run
 
 _NAME = r"[^\W\d]\w*"
 _OPERATOR = re.compile(
     rf"\s*[d∂](?:\^?(?P<order>[2-9]))?\s*/\s*[d∂]\s*(?P<wrt>{_NAME}?)(?:\^?(?P=order))?(?![\w*^])(?P<of>.*)", re.S
 )
+_CALLED = re.compile(rf"^\s*{_NAME}('+|\([\w, ]+\))+\s*=", re.M)
+_LONGEST = 4_000  # signs of a text that is read as on paper
 _PAIR = "Pass the formula and its derivative: verify(formula, hand)."
 
 
@@ -369,6 +374,75 @@ def _model_of(before: Sequence[Equation], found: Sequence[Equation]) -> Equation
 # ------------------------------------------------------------------------------------------------------------- text
 
 
+def as_written(formula: Any, hand: Any) -> tuple[Any, Any]:
+    """The two sides of a question in text as they can be read: rows that say what is differentiated, and what stands
+    beside them, as one text; what is written as on paper, ``2x ln x``, as it would be typeset.
+
+    >>> as_written("y = x**2", "dy/dx = 2*x")
+    ('y = x**2\\ndy/dx = 2*x', None)
+    >>> formula, hand = as_written("x ln x", "ln x + 1")
+    >>> print(formula.text, "|", hand.text)
+    x \\ln  x | \\ln  x + 1
+
+    What is no text, or not read either way, is given back as it is.
+    """
+    if not isinstance(formula, str) or not (hand is None or isinstance(hand, str) or _are_texts(hand)):
+        return formula, hand
+    pair = (formula, hand) if hand is None or not are_steps(formula) else (_in_one(formula, hand), None)
+    try:
+        _refuse_unread(*pair)
+    except (BadFormula, UnknownOperation):
+        if isinstance(pair[1], Mapping) or "\\" in formula or len(formula) > _LONGEST:
+            return formula, hand
+        try:
+            typed = [None if x is None else typeset(x) for x in pair]
+            first, beside = (None if x is None else Latex(x) for x in typed)
+            with contextlib.suppress(TwoReadings):  # both are asked about
+                _ = sides_of(first) if beside is None else _refuse_without_claims(str(hand), beside)
+        except TwoReadings:
+            raise
+        except SymgradError as error:
+            if _CALLED.search("\n".join(x for x in pair if x)):  # which text cannot say otherwise
+                advise_in_text(error)
+                raise
+            return formula, hand
+        return first, beside
+    except SymgradError:
+        return formula, hand
+    return pair
+
+
+def _refuse_without_claims(text: str, typed: Latex) -> None:
+    """Raise `BadInput` for equations that claim no derivative."""
+    if are_steps(text) and not any(e.left is not None and e.left.head == "derivative" for e in typed.equations):
+        raise BadInput("no row claims a derivative.")
+
+
+def _are_texts(hand: Any) -> bool:
+    return isinstance(hand, Mapping) and all(isinstance(x, str) for kv in hand.items() for x in kv)
+
+
+def _in_one(formula: str, hand: str | Mapping[str, str]) -> str:
+    """Rows that say what is differentiated, and those that say what its derivatives are."""
+    rows = rows_of(formula)
+    name = sides_of_equation(rows[-1][1])[0].split("(")[0] if rows else "f"
+    if isinstance(hand, str):
+        claims = [hand if are_steps(hand) else f"{name}' = {hand}"]
+    else:
+        claims = [f"d{name}/d{of} = {x}" for of, x in hand.items()]
+    return "\n".join([formula, *claims])
+
+
+def _refuse_unread(formula: str, hand: str | Mapping[str, str] | None) -> None:
+    """Raise what makes a question in text one that cannot be read as such."""
+    if hand is None:
+        formula, hand = _of_text(formula)
+        if not isinstance(formula, str):
+            return
+    for x in (formula, *(hand.values() if isinstance(hand, Mapping) else [str(hand)])):
+        _ = Steps(x) if are_steps(x) else Text(x)
+
+
 def _of_text(text: str) -> tuple[Any, Any]:
     if not are_steps(text):
         instead = "Write an equation, d/dx (x**2) = 2*x, or pass the hand formula beside it."
@@ -385,7 +459,7 @@ def _of_text(text: str) -> tuple[Any, Any]:
             raise BadInput(f"no line says what {name} is.", instead=f"Add a line {name} = ..., or pass two texts.")
         return Defined(steps), steps
     formula, name = operator["of"].strip(), operator["wrt"]
-    _refuse_sum(left, formula)
+    refuse_sum(left, formula)
     if operator["order"]:
         raise BadInput(
             "of a text only first derivatives are claimed.",
@@ -396,29 +470,6 @@ def _of_text(text: str) -> tuple[Any, Any]:
         return formula, {name: sides[0]}
     top = next(n for n in ("f", "y", "F", "output") if not re.search(rf"\b{n}\b", text))
     return formula, "\n".join([f"d{top}/d{name} = {' = '.join(sides)}", *lines[1:]])
-
-
-def _refuse_sum(left: str, formula: str) -> None:
-    """Refuse ``d/dx x**2 + x``, of which it is not clear what is differentiated."""
-    depth = 0
-    for k, c in enumerate(formula):
-        depth += (c in "([") - (c in ")]")
-        if (
-            not depth
-            and k
-            and c in "+-"
-            and formula[:k].rstrip()[-1:] not in tuple("*/^(,+-")
-            and not _in_number(formula, k)
-        ):
-            raise BadFormula(
-                "it is not clear where what is differentiated ends.",
-                where=caret(left, (left.index(formula), left.index(formula) + k + 1)),
-                instead=f"Write d/dx ({formula}) = ..., with parentheses around all of it.",
-            )
-
-
-def _in_number(text: str, k: int) -> bool:
-    return re.search(r"(?<![\w.])[\d.]+[eE]$", text[:k]) is not None
 
 
 @dataclass(frozen=True, eq=False)

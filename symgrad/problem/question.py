@@ -100,7 +100,9 @@ class Problem:
     unreached: str = "refuse"  # or "accept": what becomes of a claim where a branch of the code was not reached
     shown: bool = True  # a refutation is for somebody to see: at a simple point
     rows: Mapping[str, Source] = field(default_factory=dict)
+    derivation: Latex | None = None  # the hand formula's rows, where SymPy was asked for the values of the last
     beside: tuple[Problem, ...] = ()  # questions about the same code with right answers, which no repair may change
+    asked_first: tuple[Mapping[str, Any], ...] = ()  # points at which another hand side for this one is tried at first
 
     @property
     def bits(self) -> int:
@@ -256,10 +258,13 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
         if (chain := entries_claimed(formula, hand) or values_claimed(formula, hand)) is not None:
             asked, _ = _with_unstated_shapes(formula, asked)
             return _pose(chain.first, chain, asked)
-    formula, hand = valued(formula, hand)
+    typeset, (formula, hand) = (formula, hand), valued(formula, hand)
     sides = plain_sides(Sides(formula, hand, asked.wrt), 0 if asked.values else asked.order)
     try:
-        return _posed(sides, asked)
+        problem = _posed(sides, asked)
+        if isinstance(typeset[1], Latex) and hand is not typeset[1]:
+            problem = replace(problem, derivation=replace(typeset[1], model=typeset[0]))
+        return problem
     except NoPoint:
         turned = None if asked.at or asked.values else in_the_plane(sides)
         if turned is None:

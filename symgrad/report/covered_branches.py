@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from symgrad.checking.results import Results
-from symgrad.checking.verdicts import TURNS, Choice, Outcome
+from symgrad.checking.verdicts import COMBINATIONS, TURNS, WHOLE_NUMBERS, Choice, Outcome
 from symgrad.report.page import Block, Items, Paragraph, Section
 from symgrad.report.wording import counted, listed, witness_text
 
@@ -26,7 +26,7 @@ def reached(coverage: Sequence[Choice]) -> str:
 
 def turns(coverage: Sequence[Choice]) -> str:
     """For how many turns of a loop a claim is right, where there may be others, and that it is for the whole numbers
-    that were seen; nothing where nothing is so.
+    and the combinations of choices that were seen; nothing where nothing is so.
 
     >>> seen, others = Outcome("1 to 5 turns", "reached"), Outcome("other numbers of turns", "not reached")
     >>> turns([Choice(TURNS, "while err > tol", None, 4, (seen, others), branches=False)])
@@ -37,7 +37,8 @@ def turns(coverage: Sequence[Choice]) -> str:
     told = (
         [f"{seen.pop()} of a loop" if len(seen) == 1 else "the turns that its loops were seen to make"] if seen else []
     )
-    told += ["the whole numbers that were seen"] if any(c.what != TURNS for c in open_) else []
+    told += ["the whole numbers that were seen"] if any(c.what == WHOLE_NUMBERS for c in open_) else []
+    told += ["the combinations of choices that were met"] if any(c.what == COMBINATIONS for c in open_) else []
     return f" for {listed(told)}" if told else ""
 
 

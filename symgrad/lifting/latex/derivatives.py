@@ -297,11 +297,15 @@ def _inline(r: Reader) -> Node | None:
         if starts_name(r.token) and r.peek().text == "_":
             slash = r.at + 2 + group_length(r, r.at + 2)
         slash = min(slash, len(r.tokens) - 1)
-        if r.token.text == "^" or r.tokens[slash].text != "/" or not differential(r, slash + 1, sure=r.on_left):
+        if r.token.text == "^" and r.on_left and r.peek().kind == "number":  # d^2y/dx^2, d^2/dx^2
+            slash = r.at + 2 + (group_length(r, r.at + 2) if starts_name(r.peek(2)) else 0)
+        elif r.token.text == "^" or (r.on_left and r.token.text == "/"):
+            slash = r.at
+        if r.tokens[slash].text != "/" or not differential(r, slash + 1, sure=r.on_left):
             r.at = mark
             return None
     order = _order(r)
-    of = _differentiated(r, "/")
+    of = None if r.token.text == "/" else _differentiated(r, "/")
     here = start.start, r.token.stop
     if r.token.text != "/":
         r.fail("this derivative is not read.", here, "Write \\frac{\\partial f}{\\partial x}.")
@@ -313,7 +317,7 @@ def _inline(r: Reader) -> Node | None:
     wrt = [_wrt(r, (start.start, r.token.stop))]
     if r.token.text == "^" and order > 1:
         wrt *= _order(r)
-    return _slope(r, of, wrt, order, start.start)
+    return _slope(r, of or _behind(r), wrt, order, start.start)
 
 
 def _physics(r: Reader) -> Node:

@@ -412,6 +412,8 @@ def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | Non
     mark = r.at
     with contextlib.suppress(SymgradError):
         node = term(r)
+        if node.head == "mul" and node.value == ("/",):  # y'/y
+            node = replace(node, head="frac", value=None)
         if node.head == "frac" and node.args[0].head == "symbol":
             one = Node("number", (), node.span, Fraction(1))
             node = Node("mul", (replace(node, args=(one, node.args[1])), node.args[0]), node.span, ("",))

@@ -21,6 +21,7 @@ from symgrad.lifting.latex.letter_shapes import unstated
 from symgrad.lifting.latex.plain_form import plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
+from symgrad.lifting.latex.single_entries import class_numbers
 from symgrad.lifting.latex.tensor_values import Value
 from symgrad.lifting.latex.token_reader import Node, TwoReadings, Undecided, parts, place
 from symgrad.lifting.latex.tokens import refuse_escapes
@@ -133,7 +134,7 @@ class Latex:
     def document(self) -> Document:
         """The equations with every symbol resolved."""
         beside = self.model.document if isinstance(self.model, Latex) else None
-        return resolve(self.text, self.equations, self.known, self.shapes, beside)
+        return resolve(self.text, self.equations, self.known, self.shapes, beside, self.readings)
 
     @property
     def known(self) -> frozenset[str] | None:
@@ -252,11 +253,7 @@ class Latex:
         >>> sorted(Latex(r"L = -\sum_{k=1}^K \mathbb{1}[k=y] z_k").labels)
         ['y']
         """
-        found = set[str]()
-        for node in (p for line in self.document.lines for side in line.sides for p in parts(side)):
-            if node.head == "compare" and node.value == "==" and any(x.head == "index" for x in node.args):
-                bases = (x.args[0] if x.head == "entry" else x for x in node.args)
-                found |= {str(x.value) for x in bases if x.head == "name"}
+        found = class_numbers(side for line in self.document.lines for side in line.sides)
         return frozenset(self.rename.get(n, n) for n in found & set(self.document.names))
 
     @property

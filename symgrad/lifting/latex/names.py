@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from symgrad.errors import UnknownOperation
@@ -209,6 +210,9 @@ def _goes_on(r: Reader, first: Token, inner: Node) -> bool:
     return together or first.kind == "number" or first.text in ("\\pi", "\\omega")
 
 
+_SPACE = re.compile(r"\\[,;: ]|\\q?quad|~")
+
+
 def _is_wrapped(r: Reader) -> bool:
     """Whether braces hold parentheses alone, as SymPy writes it: ``\\sin{\\left(x \\right)}``."""
     depth, k = 0, r.at + 1
@@ -229,7 +233,7 @@ def _refuse_more(r: Reader, shown: str, start: int, inner: Node) -> None:
     token = r.token
     if _ends(token) or _function_word(r) or token.text == "\\begin{cases}" or is_slope(r, r.at):
         return
-    if token.text != "/" and not starts_factor(r, token):
+    if token.text != "/" and (not starts_factor(r, token) or _SPACE.search(r.text[inner.span[1] : token.start])):
         return
     written = r.written(inner.span)
     r.fail(
@@ -424,7 +428,7 @@ def letters(r: Reader) -> Node:
             span,
             f"Write \\operatorname{{{word}}}(...), or the factors with spaces: {' '.join(word)} (...).",
         )
-    if r.knows(word) or len(word) > 3:
+    if r.knows(word) or (len(word) > 3 and not _are_factors(r, word)):
         r.fail(
             f"{word} is a product of {len(word)} letters in LaTeX, and looks like one name.",
             span,
@@ -433,6 +437,12 @@ def letters(r: Reader) -> Node:
     if len(word) == 2 and word[0] == "d" and not r.knows("d"):
         r.fail(f"{word} looks like a differential.", span, f"For the product write d \\cdot {word[1]}.", Undecided)
     return named(r)
+
+
+def _are_factors(r: Reader, word: str) -> bool:
+    """Whether a word that nobody can speak, ``GMmr``, has letters that all stand elsewhere."""
+    runs = re.findall(r"(?<![\\A-Za-z])[A-Za-z]{1,3}(?![A-Za-z])", r.context)
+    return not set(word.lower()) & set("aeiouy") and set(word) <= set("".join(runs))
 
 
 def named(r: Reader) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 from symgrad.lifting.latex.equations import Definition, Equation, indices_of
 from symgrad.lifting.latex.token_reader import (
@@ -48,13 +49,6 @@ def symbols_bare(side: Node) -> Iterator[Node]:
 def names_bare(side: Node) -> Iterator[str]:
     """Names that are not called."""
     return (spelled(node) or node.value.base for node in symbols_bare(side))
-
-
-def entry_by_number(node: Node, letter: str) -> tuple[str, str]:
-    """What is open where ``p_c`` stands beside a row about p_k, and what to write for the entry."""
-    k = next(x for x in "kjl" if x != letter)
-    what = f"{node.value.shown}_{letter} is the entry of number {letter} to some, and a name to others."
-    return what, f"Write \\sum_{k} \\mathbb{{1}}[{k}={letter}] {node.value.shown}_{k} for the entry."
 
 
 def speeds(known: Set[str] | None, time: Node) -> dict[str, str]:
@@ -233,3 +227,33 @@ def _hiding_name(inside: Set[str], said: Mapping[str, Node], lets: Set[str], arg
             return name
         stack += below & lets - seen
     return None
+
+
+def held_or_moving(of: Node, wrt: Sequence[Node], scope: frozenset[str], defined: Set[str]) -> str | None:
+    """A name that a row defines, in ``\\frac{\\partial}{\\partial x}(x y)``: y may be held, or move with x."""
+    inside = {unindexed(p, scope, defined) for p in symbols_bare(of)}
+    return min(inside & defined, default=None) if inside & {unindexed(w, scope, defined) for w in wrt} else None
+
+
+def half_defined(
+    logarithms: Iterable[str], names: Mapping[str, tuple[int, int]], defined: Set[str]
+) -> Iterator[tuple[str, tuple[int, int], str]]:
+    """What is used of which only the logarithm or a power is defined, where, and what to write instead."""
+    for name in logarithms:
+        if name in names and name not in defined:
+            instead = f"Write \\exp(\\ln {name}), or a row that says what {name} is."
+            yield f"{name} is used, and only its logarithm is defined.", names[name], instead
+    for name in defined & {power_name(n, k) for n in names for k in range(2, 10)}:
+        base, _, power = name.rpartition("_to_")
+        if base not in defined:
+            instead = f"Write its powers as powers of {base}^{power}, or a row that says what {base} is."
+            yield f"{base} is used, and only its power {power} is defined.", names[base], instead
+
+
+def in_two_fonts(styles: Mapping[str, Mapping[str, tuple[tuple[int, int], bool]]]) -> Iterator[tuple[Any, ...]]:
+    """One letter in two fonts, unless one is a tensor and the other its entries: what is open, where, what to do."""
+    for base, fonts in styles.items():
+        entries = {entry for _, entry in fonts.values()}
+        if len(fonts) > 1 and not (len(fonts) == 2 and entries == {True, False}):
+            what = f"{base} stands in two fonts: one name or two is not clear."
+            yield what, list(fonts.values())[-1][0], "Rename one of them."

@@ -15,9 +15,11 @@ from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
 from symgrad.lifting.latex.names_in_rows import (
     constant_factors,
-    entry_by_number,
+    half_defined,
+    held_or_moving,
     hidden_arguments,
     in_order,
+    in_two_fonts,
     letters_of_steps,
     names_bare,
     names_in_limits,
@@ -26,11 +28,11 @@ from symgrad.lifting.latex.names_in_rows import (
     said_power,
     speeds,
     subscripted_slope,
-    symbols_bare,
     unindexed,
     with_another_letter,
 )
 from symgrad.lifting.latex.plain_form import plain
+from symgrad.lifting.latex.single_entries import class_numbers, delta_of, entry_by_number, is_entry, of_one_entry
 from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
@@ -39,7 +41,6 @@ from symgrad.lifting.latex.token_reader import (
     letters_in,
     parts,
     place,
-    power_name,
     settled,
     spelled,
 )
@@ -54,9 +55,11 @@ def resolve(
     known: frozenset[str] | None,
     shapes: Mapping[str, Sequence[Any]],
     beside: Document | None,
+    readings: Mapping[str, bool],
 ) -> Document:
-    """The document of some equations.  ``known`` are the model's inputs, ``beside`` the model where it is LaTeX too."""
-    return _Resolver(text, found, known, shapes, beside).document()
+    """The document of some equations.  ``known`` are the model's inputs, ``beside`` the model where it is LaTeX too;
+    ``readings`` says of ``z_y`` whether it is the entry of number y."""
+    return _Resolver(text, found, known, shapes, beside, readings).document()
 
 
 class _Resolver:
@@ -67,7 +70,9 @@ class _Resolver:
         known: frozenset[str] | None,
         shapes: Mapping[str, Sequence[Any]],
         beside: Document | None,
+        readings: Mapping[str, bool],
     ) -> None:
+        self.readings = readings
         self.lets = {d.name for d in beside.definitions if d.name is not None} if beside is not None else set[str]()
         found = in_order(found, None if known is None else known | self.lets)
         self.text, self.found, self.known, self.beside, self.shapes = text, found, known, beside, shapes
@@ -98,6 +103,7 @@ class _Resolver:
         self.claiming = ""  # the derivative that the row claims
         self.claimed: tuple[str, ...] = ()  # for what
         self.steps = letters_of_steps(found)
+        self.classes: set[str] = set()  # the model's inputs that are numbers of entries
         powers = (p.args[0] for e in found for s in e.bodies for p in parts(s) if p.head == "pow")
         self.has_exponentials = any(x.head == "symbol" and x.value == Name("e", "", "e") and not x.args for x in powers)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
@@ -111,6 +117,8 @@ class _Resolver:
     def document(self) -> Document:
         self.sizes |= {n for e in self.found for side in e.bodies for n in names_in_limits(side)}
         self.sizes -= self.known or frozenset()
+        if self.beside is not None:
+            self.classes = class_numbers(x for line in self.beside.lines for x in line.sides) & set(self.beside.names)
         lefts = [self.left(e) for e in self.found]
         self.indexed |= {str(name) for name, indices, slope in lefts if indices and slope is None}
         for equation, (_, indices, _) in zip(self.found, lefts, strict=True):
@@ -147,17 +155,11 @@ class _Resolver:
                 claim = Claim(of, wrt, indices, body, node.value, node.span, tuple(others), below, above)
                 lines.append(claim)
                 self.slopes.add(claim.key)
-        self.same_style()
+        for refused in in_two_fonts(self.styles):
+            self.fail(*refused)
         lines = self.kept(lines)
-        for name in self.logarithms.values():
-            if name in self.names and name not in self.lets:
-                instead = f"Write \\exp(\\ln {name}), or a row that says what {name} is."
-                self.fail(f"{name} is used, and only its logarithm is defined.", self.names[name], instead)
-        for name in self.lets & {power_name(n, k) for n in self.names for k in range(2, 10)}:
-            base, _, power = name.rpartition("_to_")
-            if base not in self.lets:
-                instead = f"Write its powers as powers of {base}^{power}, or a row that says what {base} is."
-                self.fail(f"{base} is used, and only its power {power} is defined.", self.names[base], instead)
+        for refused in half_defined(self.logarithms.values(), self.names, self.lets):
+            self.fail(*refused)
         inputs = {n for n in self.names if n not in self.lets}
         if self.borrowed and self.beside is not None:
             inputs |= set(self.beside.names)
@@ -199,14 +201,6 @@ class _Resolver:
         what = f"{name} is said by means of itself, or used before it is defined."
         self.fail(what, span, "Write the rows in the order in which they need each other.")
 
-    def same_style(self) -> None:
-        """Refuse one letter in two fonts, unless one is a tensor and the other its entries."""
-        for base, fonts in self.styles.items():
-            entries = {entry for _, entry in fonts.values()}
-            if len(fonts) > 1 and not (len(fonts) == 2 and entries == {True, False}):
-                what = f"{base} stands in two fonts: one name or two is not clear."
-                self.fail(what, list(fonts.values())[-1][0], "Rename one of them.")
-
     # -------------------------------------------------------------------------------- left sides
     def left(self, e: Equation) -> tuple[str | None, tuple[str, ...], Any]:
         if e.left is None:
@@ -228,6 +222,8 @@ class _Resolver:
         under: list[str] = []
         for w in wrt:
             letters, full = indices_of(w), self.name_of(w)
+            if self.classes.intersection(letters) and full not in known:
+                self.fail(*of_one_entry(w, min(self.classes.intersection(letters))))
             if letters and self.is_indexed(w, full, letters):
                 under += letters
                 names.append(self.cased(w.value.base))
@@ -399,15 +395,10 @@ class _Resolver:
     def refuse_held(self, node: Node, scope: frozenset[str]) -> None:
         """Refuse ``\\frac{\\partial}{\\partial x}(x y)`` where a row says what y is: y may be held, or move with x."""
         of, *wrt = node.args
-        inside = {unindexed(p, scope, self.lets) for p in symbols_bare(of)}
-        moving = sorted(inside & self.lets)
-        if (
-            moving
-            and "\\partial" in self.text[slice(*node.span)]
-            and inside & {unindexed(w, scope, self.lets) for w in wrt}
-        ):
+        moving = held_or_moving(of, wrt, scope, self.lets)
+        if moving is not None and "\\partial" in self.text[slice(*node.span)]:
             self.fail(
-                f"whether {moving[0]} is held fixed here is not clear: a row says what it is.",
+                f"whether {moving} is held fixed here is not clear: a row says what it is.",
                 node.span,
                 "Write \\frac{d}{dx}(...) for the whole derivative, or write out the derivative.",
             )
@@ -558,9 +549,14 @@ class _Resolver:
             return self.slope(slope, scope)
         if base == "I" and not bound and len(letters) == 1 and letters <= self.sizes and base not in self.tensors:
             return Node("identity", (), node.span)
+        taken = {*scope, *known, *self.lets, *self.sizes}
+        alone = letters - self.sizes - self.steps - bound - self.binders
+        is_delta = base == "delta" and base not in known and base not in self.lets
+        if bound and alone and (is_delta or base in self.indexed or alone <= self.classes):
+            return self.walk(delta_of(node) if is_delta else entry_by_number(node, alone, taken), scope)
         if bound:
             items = tuple(x for item in node.args for x in self.items(item, scope, node))
-            if base == "delta" and len(items) == 2 and base not in known and base not in self.lets:
+            if is_delta and len(items) == 2:
                 return Node("delta", items, node.span)
             return Node("entry", (self.named(base, node, entry=True), *items), node.span)
         numbers = all(item.head in ("number", "slice", "neg") for item in node.args)
@@ -568,12 +564,15 @@ class _Resolver:
         if is_tensor and (numbers or letters <= self.sizes):
             items = tuple(x for item in node.args for x in self.items(item, scope, node))
             return Node("entry", (self.named(base, node, entry=True), *items), node.span)
-        if full is None or len(node.args) > 1 or (is_tensor and not numbers):
+        if not (self.known is None or alone <= known) or not (alone <= self.classes or alone.isdisjoint("ijkl")):
+            alone = frozenset()
+        shown = self.text[slice(*node.span)], alone, self.readings, place(self.text, node.span)
+        is_row = base in self.indexed and not letters & (self.sizes | self.steps)
+        if alone and (is_row or alone <= self.classes or (is_tensor and is_entry(node, *shown))):
+            return self.walk(entry_by_number(node, alone, taken), scope)
+        if full is None or len(node.args) > 1 or ((is_tensor or (is_row and letters)) and not (numbers or alone)):
             unbound = ", ".join(sorted(letters - self.sizes)) or "it"
             self.fail(f"{unbound} {_UNBOUND}", node.span, _FREE)
-        if base in self.indexed and letters and not letters & (self.sizes | self.steps):
-            what, instead = entry_by_number(node, min(letters))
-            self.fail(what, node.span, instead)
         if (ended := letters & self.binders) and full not in known:
             what = f"the sum over {', '.join(sorted(ended))} has ended before this: it goes to the next plus or minus."
             self.fail(what, node.span, "Put what is summed in parentheses.")

@@ -29,8 +29,8 @@ class TwoReadings(BadFormula):
     """What is one thing to some and another to others: `symgrad.lifting.latex.two_readings` asks in both.
 
     ``of`` is what a reader's ``readings`` calls it by: the factors after a slash, of which all may be the denominator
-    or the first alone; or what one reading is tried of, and ``said`` tells which that was: `PRIME`, a transpose.
-    Where ``mark`` stands in the question there is no other reading.
+    or the first alone; or what one reading is tried of, and ``said`` tells which that was: `PRIME`, a transpose; if
+    there is another, ``other`` tells that.  Where ``mark`` stands in the question there is no other reading.
     """
 
     def __init__(
@@ -40,11 +40,12 @@ class TwoReadings(BadFormula):
         of: str = PRIME,
         mark: str = "",
         said: str | None = "A prime was read as a transpose, for which ^\\top leaves no doubt.",
+        other: str | None = None,
         where: str | None = None,
         instead: str | None = None,
     ) -> None:
         super().__init__(what, where=where, instead=instead)
-        self.of, self.said, self.mark = of, said, mark
+        self.of, self.said, self.mark, self.other = of, said, mark, other
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +286,7 @@ def differential(r: Reader, k: int, *, sure: bool = False) -> int:
         return 0
     named = starts_name(after[0]) or (after[0].kind == "open" and starts_name(after[1]))
     called = after[0].kind == "macro" and function(after[0].text[1:], macro=True) is not None
+    called = called or (sure and [t.text for t in after[:2]] == ["/", "d"])
     return int(named or called or after[0].text in ("\\nabla", "^", "(", "[", "\\|") or after[0].kind == "close")
 
 

@@ -49,7 +49,7 @@ def in_both_readings(ask: Callable[[Any, Any], A], formula: Any, hand: Any, *, s
     if not answers:
         raise first
     chosen, whole = answers[0]
-    told = [said for said in chosen.values() if isinstance(said, str)]
+    told = [said for said in chosen.values() if isinstance(said, str) and said]
     if told and not (whole.ok or shaped or (first.mark and first.mark in f"{formula} {hand}")):
         raise first
     others = {a.verdict for _, a in answers[1:]}
@@ -69,7 +69,8 @@ def _answers(
     """The answer in each reading in which the shapes fit."""
     if len(chosen) == _MOST:
         raise error
-    for is_so in (True, False) if error.said is None else (error.said,):
+    one = (error.said,) if error.other is None else (error.said, "")
+    for is_so in (True, False) if error.said is None else one:
         new = {**chosen, error.of: is_so}
         try:
             yield new, ask(settled(formula, new), settled(hand, new))
@@ -107,6 +108,8 @@ def _asked_back(first: TwoReadings, answers: list[tuple[_Choices, Any]]) -> TwoR
     error = first
     if right:
         what = f"{first.what} The two agree where it is {_said(right[0])}, and not where it is {_said(answers[0][0])}."
+        if first.other is not None:
+            what = f"{first.what} The two agree where {first.other.rstrip('.').replace(' was ', ' is ')}, and not else."
         error = TwoReadings(what, of=first.of, where=first.where, instead=first.instead)
     return error
 

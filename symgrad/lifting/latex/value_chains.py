@@ -162,7 +162,15 @@ def valued(formula: Any, hand: Any) -> tuple[Any, Any]:
         return formula.closed(), hand
     final = beside.final if beside.document.claims else {}
     claims = {name: replace(beside, only=c.key).closed() for name, c in final.items()}
-    return formula.closed(), claims or beside.closed()
+    lower = [c.wrt[:-1] for c in final.values() if c.order > 1]
+    if len(lower) > 1 or (lower and len(claims) > 1):
+        raise BadInput(
+            "of several mixed or higher derivatives one is judged at a time.", instead="Pass each by itself."
+        )
+    made, named = formula.closed(), {str(x): x for x in formula.closed().free_symbols}
+    for name in lower[0] if lower else ():  # a higher derivative is the first of the one below it
+        made = sp.diff(made, named.get(name, sp.Symbol(name)))
+    return made, claims or beside.closed()
 
 
 def _nodes(formula: Latex) -> list[Node]:

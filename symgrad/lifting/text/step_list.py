@@ -19,6 +19,7 @@ import torch
 
 from symgrad.errors import BadFormula, BadInput, SymgradError, UnknownName
 from symgrad.evaluation.floats import Floats
+from symgrad.lifting.text.lexicon import resolve
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.builder import Builder
@@ -28,6 +29,14 @@ _NAME = r"[^\W\d]\w*"
 _ATOM = re.compile(rf"(?<![\w.])[d∂]\s*({_NAME})\s*/\s*[d∂]\s*({_NAME})")
 _NUMBER = re.compile(r"^\s*(?:\(\w{1,2}\)|\d{1,2}[.)])\s+")
 _EQUALS = re.compile(r"(?<![<>=!:])=(?!=)|:=")
+_LEADING = re.compile(
+    r"(?:(?:let|then|so|thus|hence|therefore|where|with|and|now|since|also|we have|we get)[,:]?\s+)+(?=[^\W\d][^=]*=)",
+    re.I,
+)
+_RULE = re.compile(
+    r"\s+(?:\([^()=]*\b(?:rule|since|because|by|using|from|identity|derivative|theorem)\b[^()=]*\)"
+    r"|(?:because|since|by the|where|using)\b.*)\s*$"
+)
 _REMARK = re.compile(r"\s+\([^()]*[A-Za-z]{2,}\s[^()]*\)\s*$|\s+(?:because|since|by the|where)\b.*$")
 
 
@@ -337,11 +346,46 @@ def text_of(line: Line) -> Text:
         raise
 
 
-def _read(source: str | Sequence[Any]) -> Iterator[Line]:
+def rows_of(source: str | Sequence[Any]) -> list[tuple[int, str]]:
+    """The equations of a list of steps, each with the number of its line; several stand in one line with ``;`` or a
+    comma between them.
+
+    >>> rows_of("1. y = x**2\\n# squares\\ndy/dx = 2*x; dy/dz = 0.")
+    [(1, 'y = x**2'), (3, 'dy/dx = 2*x'), (3, 'dy/dz = 0')]
+    """
     texts = source.splitlines() if isinstance(source, str) else list(source)
     rows = [(k, f"{x.lhs} = {x.rhs}" if isinstance(x, sp.Eq) else str(x)) for k, x in enumerate(texts, 1)]
-    rows = [(k, _NUMBER.sub("", row.split("#")[0]).strip().rstrip(".;,")) for k, row in rows]
-    rows = [(k, row) for k, row in rows if row and not re.fullmatch(r"[-=*_]{3,}", row)]
+    rows = [(k, _NUMBER.sub("", row.split("#")[0])) for k, line in rows for row in _several(line)]
+    rows = [(k, _LEADING.sub("", row.strip()).rstrip(".;,")) for k, row in rows]
+    return [(k, row) for k, row in rows if row and not re.fullmatch(r"[-=*_]{3,}", row)]
+
+
+def _several(line: str) -> Iterator[str]:
+    """The equations of a line."""
+    start = depth = 0
+    for k, c in enumerate(line):
+        depth += (c in "([{") - (c in ")]}")
+        rest = line[k + 1 :]
+        if not depth and (c == ";" or c == ",") and equal_signs(line[start:k]) and equal_signs(rest):
+            yield line[start:k]
+            start = k + 1
+    yield line[start:]
+
+
+def without_remark(row: str) -> str:
+    """An equation without the words behind it: ``y' = 2x (by the chain rule)``."""
+    return _RULE.sub("", row)
+
+
+def is_remark(row: str) -> bool:
+    """Whether a line has words alone: ``Using the chain rule:``."""
+    words = re.findall(r"[A-Za-z]+", row)
+    alone = re.fullmatch(r"[A-Za-z][A-Za-z' ,-]*[:.,]?", row) is not None
+    return alone and len(words) > 1 and any(len(w) > 3 and resolve(w) is None for w in words)
+
+
+def _read(source: str | Sequence[Any]) -> Iterator[Line]:
+    rows = rows_of(source)
     plain = {m[1] for _, row in rows for m in [re.match(rf"({_NAME})\s*(?::?=)", row)] if m}
     words = {n for _, row in rows for n in re.findall(_NAME, row)}
     for number, row in rows:
