@@ -111,6 +111,7 @@ class Weighing:
         self.length = len(self.steps)  # of the record alone
         self._inputs = input_values(self.run.trace)
         self.changed = {step for p in self.pairs for step in p.changed} | pairs.moved
+        self.behind = self.trails.after({p.input.step for p in self.pairs})
         self._uses: dict[int, set[int]] = {}
         self.asked = {self.trails.stripped(i) for i in self.run.trace.functions}
         claims = {self.trails.stripped(i) for p in self.pairs for _, i in p.steps}
@@ -129,7 +130,7 @@ class Weighing:
     def candidates(self, wanted: str | None = None) -> list[Candidate]:
         """The numbers that the script computes, each under its likeliest name; or those that the user names."""
         starts = {p.input.step for p in self.pairs}
-        after = self.trails.after(starts)
+        after = self.behind
         claims = {self.trails.event_of[s].path for p in self.pairs for _, s in p.steps if s in self.trails.event_of}
         shown = {self.trails.stripped(i) for _, i in self.run.trace.shows}
         roots = self._roots()
@@ -165,7 +166,8 @@ class Weighing:
     def _cue(self, event: Event, core: int) -> float:
         """What speaks for a value's being the output, by its name and by where it is computed."""
         source, quoted = self.steps[core].source, self._quoted()
-        is_error = self.steps[core].op == "sub" and bool(_ERRORS & {*cues.words(cues.tail(event.path))})
+        args = self.steps[core].args if self.steps[core].op == "sub" else ()
+        is_error = bool(_ERRORS & {*cues.words(cues.tail(event.path))}) and sum(a in self.behind for a in args) == 1
         cue = (not is_error) * (
             3.3 * cues.is_loss(event.path)
             + 0.7 * cues.is_plain_loss(event.path)
