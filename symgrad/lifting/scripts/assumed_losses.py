@@ -15,6 +15,7 @@ from symgrad.program.builder import Builder
 from symgrad.program.program import dependencies, size
 
 _ERRORS = 12  # differences that are tried as where a loss begins
+_SMALL = 4  # numbers that a named one may be multiplied or divided by
 _ALIKE = 1e-6  # of two factors that are one
 
 
@@ -46,7 +47,9 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
             if decay := _decay(row):
                 shrunk = [s.pair for s in row.sights if s.decay is not None and abs(abs(s.decay) / decay - 1) < _ALIKE]
                 made = penalised(trial, made, decay, [(p.input.step, p.part) for p in shrunk])
-                place = Assumed(name, error, Fraction(1), decay, tuple((p.input.key, p.part) for p in shrunk))
+                by = _called(w, decay, shrunk)
+                rest = decay if by is None else decay / Fraction(repr(w.text.numbers[by]))
+                place = Assumed(name, error, Fraction(1), rest, tuple((p.input.key, p.part) for p in shrunk), by)
                 plain = replace(plain, place=place, step=made)
                 row = w.row(plain, trial, pairs)
             known = [s for s in row.sights if s.word in ("right", "factor") and s.factor]
@@ -59,7 +62,7 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
                 continue
             if factor != 1:
                 made = trial.mul(trial.number(factor), plain.step)
-                place = replace(plain.place, factor=factor)  # type: ignore[type-var]
+                place = replace(plain.place, factor=factor)
                 row = w.row(replace(plain, place=place, step=made), trial, pairs)
             text = _told(w, loss.text, of, named.get(step))
             if error.held is not None:
@@ -68,7 +71,8 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
                 text = f"{text}, with {held} held constant though the inputs are in it: a semi-gradient"
             if decay:
                 of_all = ", ".join(dict.fromkeys(p.input.path for p in shrunk))
-                text = f"{text}, and {decay / 2} times the squares of {of_all}"
+                weight = decay / 2 if by is None else f"{rest / 2} {by}"
+                text = f"{text}, and {weight} times the squares of {of_all}"
             has_slope = name == "sigmoid" and w.has_complement(of.first[0], of.differences, pairs)
             all_right, is_plain = row.rights == len(row.sights), of.weights is None
             is_first, score = _plausibility(row, trial)
@@ -88,6 +92,15 @@ def _decay(row: Row) -> Fraction | None:
     most = max(found, key=lambda x: sum(abs(x / y - 1) < _ALIKE for y in found))
     nice = Fraction(most).limit_denominator(NICE)
     return nice if nice > 0 and abs(float(nice) / most - 1) < _ALIKE else None
+
+
+def _called(w: Weighing, decay: Fraction, pairs: Sequence[Pair]) -> str | None:
+    """The number of the script that a penalty is weighted by, times another one that is small; None where it has no
+    name."""
+    said = [str(c) for p in pairs for c in w.text.constants.get(p.values[0].key[1], ()) if c in w.text.numbers]
+    rests = {n: decay / Fraction(repr(w.text.numbers[n])) for n in said if w.text.numbers[n]}
+    known = [n for n, rest in rests.items() if max(abs(rest.numerator), rest.denominator) <= _SMALL]
+    return next((n for n in known if not cues.is_rate(n)), None)
 
 
 def is_written(w: Weighing, top: Row, assumed: Row) -> bool:

@@ -56,9 +56,14 @@ class Place:
             step = move.terms[self.term].step
         b, factor = run.trace.builder, self.factor
         for name, power in self.rates:
-            found = [x for (path, *_), x in run.trace.bound_values.items() if path == name]
-            factor /= Fraction(repr(float(found[-1]))) ** power
+            factor /= _number(run, name) ** power
         return step if factor == 1 else b.neg(step) if factor == -1 else b.mul(b.number(factor), step)
+
+
+def _number(run: ScriptRun, name: str) -> Fraction:
+    """The number that a script has under a name, as it is typed."""
+    found = [x for (path, *_), x in run.trace.bound_values.items() if path == name]
+    return Fraction(repr(float(found[-1])))
 
 
 @dataclass(frozen=True)
@@ -77,19 +82,22 @@ class Claim:
 @dataclass(frozen=True)
 class Assumed:
     """A loss that the script does not write down: a multiple of one of the catalogue, of a difference in the script;
-    with a penalty of half of ``decay`` times the squares of some entries of variables, where there are any."""
+    with a penalty of half of ``decay`` times the squares of some entries of variables, where there are any, and times
+    the number that the script calls ``by``."""
 
     loss: str
     error: Error
     factor: Fraction
     decay: Fraction = Fraction(0)
     decaying: tuple[tuple[Key, tuple[int, ...]], ...] = ()
+    by: str | None = None
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
         b = run.trace.builder
         b.source = None  # no line of the script says it
         shrunk = [(run.trace.event_at[key].step, entries) for key, entries in self.decaying]
-        made = self.write(b, dependents(b.steps, b.inputs.values()), shrunk)
+        decay = self.decay if self.by is None else self.decay * _number(run, self.by)
+        made = replace(self, decay=decay).write(b, dependents(b.steps, b.inputs.values()), shrunk)
         if made is None:
             raise NotReproducible(
                 f"with other values in its inputs, the script goes another way in line {self.error.line}."

@@ -32,6 +32,7 @@ from symgrad.lifting.scripts.weighing import NAMED_SO, NICE, STATED, Row, Sight,
 from symgrad.program.builder import Builder
 from symgrad.program.program import size
 
+_PASSED = 6.0  # what an output loses that is passed on the way to another, and under which nothing is right
 _TARGETS = frozenset("target targets advantage advantages adv baseline bootstrap".split())
 
 
@@ -58,7 +59,9 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
         _held(w, r) if r.cue >= STATED and any(w.all.update_of(s.pair) not in right for s in r.sights) else r
         for r in rows
     ]
-    rows = sorted((r for r in rows if r.sights), key=lambda r: (r.cue < NAMED_SO, -r.score))
+    rows = [r for r in rows if r.sights]
+    passed = {id(r) for r in rows if not r.rights and _is_passed(w, r, rows)}
+    rows.sort(key=lambda r: (r.cue < NAMED_SO, _PASSED * (id(r) in passed) - r.score))
     top = rows[0] if rows else None
     if told.output is None and (top is None or not (top.rights or top.is_stated)):
         assumed = assumed_loss(w, b, w.pairs)
@@ -88,6 +91,19 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
     first, *more = (_hypothesis(w, _scaled(r)) for r in found)
     unjudged, notes = left_out(w, found, rows)
     return replace(first, notes=(*first.notes, *notes), unjudged={} if told.wrt else unjudged), *more
+
+
+def _is_passed(w: Weighing, row: Row, rows: Sequence[Row]) -> bool:
+    """Whether an output is only on the way: to another one, or to what is meant as a gradient where another output is
+    not, such as a length that is called L."""
+
+    def is_used(r: Row) -> bool:
+        return any(r.output.step in w.trails.before(i) for s in row.sights for _, i in s.pair.steps)
+
+    others = [r for r in rows if r.cue >= STATED and r.output.step != row.output.step]
+    steps = w.run.trace.builder.steps
+    behind = any(row.output.step in w.trails.before(r.output.step, steps) for r in others)
+    return behind or (is_used(row) and not all(map(is_used, others)))
 
 
 def _of_one_each(rows: Sequence[Row]) -> list[Row]:
