@@ -319,3 +319,33 @@ def test_an_array_that_differences_were_taken_of_in_place_is_the_array_that_it_w
     """
     assert kinds(verify_script(script(text.format(slope="(1 - out**2)")))) == {"x": "proved"}
     assert kinds(verify_script(script(text.format(slope="(1 - x**2)")))) == {"x": "refuted"}
+
+
+FACTORS = """
+    R = np.array([[5.0, 3.0], [4.0, 1.0]])
+    P, Q = rng.rand(2, 2), rng.rand(2, 2)
+    alpha, beta = 0.002, 0.02
+    for i in range(2):
+        for j in range(2):
+            e = R[i, j] - np.dot(P[i, :], Q[:, j])
+            for k in range(2):
+                pk = P[i, k]
+                P[i, k] = P[i, k] + alpha * (2 * e * Q[k, j] - beta * P[i, k])
+                Q[k, j] = Q[k, j] + alpha * (2 * e * pk {} beta * Q[k, j])
+"""
+
+
+@pytest.mark.slow
+def test_the_weight_of_a_penalty_is_the_number_that_is_called_so():
+    """It is right for every beta, and no 1/200."""
+    report = verify_script(script(FACTORS.format("-")))
+    assert report.verdict == "proved"
+    assert any("1/4 beta times the squares" in note for note in report.notes)
+
+
+@pytest.mark.slow
+def test_updates_that_the_record_does_not_show_leave_a_script_undecided():
+    """Those of Q are written into a transpose."""
+    report = verify_script(script(FACTORS.format("+").replace("rng.rand(2, 2)\n", "rng.rand(2, 2).T\n")))
+    assert report.verdict in ("undecided", "refuted")
+    assert "Q" in str(report)

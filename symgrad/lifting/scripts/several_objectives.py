@@ -6,7 +6,7 @@ own, with the updates that are its.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -199,6 +199,8 @@ def left_out(
             is_step = _is_called_so(p) or (is_trained and _is_descent(w, p, [*found, *rows]))
             by = evident if known is not None or is_step else others
             by.setdefault(p.input.path, set()).add(p.values[0].key[1])
+    for name, line in _unseen(w, found):
+        evident.setdefault(name, set()).add(line)
     notes = [
         f"Nothing was found that the steps of `{name}` in line {', '.join(map(str, sorted(lines)))} are a gradient of: "
         "they were not judged."
@@ -217,6 +219,23 @@ def left_out(
     }
     notes += [f"Nothing was found that is meant as a gradient of `{name}`." for name in names]
     return {name: tuple(sorted(lines)) for name, lines in evident.items()}, tuple(notes)
+
+
+def _unseen(w: Weighing, found: Sequence[Row]) -> Iterator[tuple[str, int]]:
+    """The updates at a rate, by variable and line, of what an output is computed from, that the record does not show as
+    updates: such as those that are written into a transpose."""
+    known = {p.values[0].key[1] for p in w.pairs if p.why == UPDATED} | {line for _, line in w.trails.averages}
+    steps = w.run.trace.builder.steps
+    direct = dependencies(steps, [r.output.step for r in found if r.assumed is None], w.changed)
+    assumed = [r.output.place.error.step(steps) for r in found if isinstance(r.output.place, Assumed)]
+    direct |= dependencies(steps, [e for e in assumed if e is not None], w.changed)
+    for line, updates in w.text.updates.items():
+        for u in updates if line not in known and w.text.has_rate(line) else ():
+            name = cues.root_of(u.target)
+            own = [e for e in w.events if e.path == name]
+            here = [e for e in own if e.line == line and size(w.steps[e.step].shape) > 1]
+            if here and direct & {e.step for e in own} and not {e.step for e in here} & w.changed:
+                yield name, line
 
 
 def _is_of_its_place(w: Weighing, p: Pair, known: Row, rows: Sequence[Row]) -> bool:
