@@ -224,7 +224,8 @@ def left_out(
 def _unseen(w: Weighing, found: Sequence[Row]) -> Iterator[tuple[str, int]]:
     """The updates at a rate, by variable and line, of what an output is computed from, that the record does not show as
     updates: such as those that are written into a transpose."""
-    known = {p.values[0].key[1] for p in w.pairs if p.why == UPDATED} | {line for _, line in w.trails.averages}
+    known = {v.key[1] for r in found for s in r.sights for v in s.pair.values} | {n for _, n in w.trails.averages}
+    judged = {w.all.variable_of(s.pair.input) for r in found for s in r.sights}
     steps = w.run.trace.builder.steps
     direct = dependencies(steps, [r.output.step for r in found if r.assumed is None], w.changed)
     assumed = [r.output.place.error.step(steps) for r in found if isinstance(r.output.place, Assumed)]
@@ -232,9 +233,9 @@ def _unseen(w: Weighing, found: Sequence[Row]) -> Iterator[tuple[str, int]]:
     for line, updates in w.text.updates.items():
         for u in updates if line not in known and w.text.has_rate(line) else ():
             name = cues.root_of(u.target)
-            own = [e for e in w.events if e.path == name]
+            own = [e for e in w.events if e.path == name and w.all.variable_of(e) not in judged]
             here = [e for e in own if e.line == line and size(w.steps[e.step].shape) > 1]
-            if here and direct & {e.step for e in own} and not {e.step for e in here} & w.changed:
+            if here and direct & w.trails.before(own[0].step) and not {e.step for e in here} & w.all.moved:
                 yield name, line
 
 
