@@ -523,6 +523,14 @@ def _beta(r: Reader, node: Node) -> Node | None:
     return Node("call", inner.args, r.since(node.span[0]), ("beta", 0))
 
 
+def _is_called(r: Reader, letter: str) -> bool:
+    """Whether a letter stands before different names in parentheses, or before what an integral runs over."""
+    around = set(re.findall(rf"{re.escape(letter)}\s*\(\s*(\\?\w+'?)\s*\)", r.context))
+    return len(around) > 1 or any(
+        re.search(rf"\\int.*(?:d|\\mathrm\{{d\}})\s*{re.escape(x)}", r.context) for x in around
+    )
+
+
 def _before_parenthesis(r: Reader, node: Node) -> Node:
     base, style = node.value.base, node.value.style
     if (called := _call_of_row(r, node)) is not None:
@@ -555,18 +563,18 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
                 Undecided,
             )
         return call(r, named_function + "'" * primes, 0, node.span[0])
+    if r.readings.get(f"{stem}()") and not node.args and not style:
+        inner = fenced(r, commas=True)
+        given = inner.args if inner.head == "several" else (inner,)
+        return Node("unknown", given, r.since(node.span[0]), (stem, primes))
+    said = f"{stem} was read as any function; for a product write {letter} \\cdot (...)."
     if base in LIKE_FUNCTIONS or base.endswith("_prime"):
-        if r.readings.get(f"{stem}()") and not node.args and not style:
-            inner = fenced(r, commas=True)
-            given = inner.args if inner.head == "several" else (inner,)
-            return Node("unknown", given, r.since(node.span[0]), (stem, primes))
         what = f"{letter}(...) reads as a function, and which one is not known."
         instead = f"Write out what it is; {product}{_by_name(base)}."
         if primes and r.knows(stem):
             r.fail(what, here, instead, TwoReadings)
         if r.beside_model or stem not in _ANY or node.args or style:
             r.fail(what, here, instead, Undecided)
-        said = f"{stem} was read as any function; for a product write {stem} \\cdot (...)."
         where = place(r.text, here)
         raise TwoReadings(what, of=f"{stem}()", mark=f"{stem}'", said=said, where=where, instead=instead)
     mark, inner = r.at, fenced(r, commas=True)
@@ -580,6 +588,10 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         )
     if inner.head in ("symbol", "number"):
         product = f"For the product write {letter} \\cdot {inside}{_by_name(base)}."
-        r.fail(f"{letter}(...) around one name reads as a call.", whole, product, Undecided)
+        what = f"{letter}(...) around one name reads as a call."
+        if not (node.args or style or primes) and _is_called(r, letter):
+            marked = r.written((node.span[0], r.tokens[mark].stop))
+            raise TwoReadings(what, of=f"{stem}()", mark=marked, said=said, where=place(r.text, whole), instead=product)
+        r.fail(what, whole, product, Undecided)
     r.at = mark
     return node
