@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from symgrad.errors import UnknownOperation
+from symgrad.errors import BadFormula, UnknownOperation
 from symgrad.lifting.latex.grammar import (
     argument,
     braced,
@@ -433,6 +433,7 @@ def letters(r: Reader) -> Node:
             f"{word} is a product of {len(word)} letters in LaTeX, and looks like one name.",
             span,
             f"Write \\mathrm{{{word}}} for the name, or the factors with spaces: {' '.join(word)}.",
+            BadFormula if _is_spoken(word) else Undecided,  # the model may have the letters
         )
     if len(word) == 2 and word[0] == "d" and not r.knows("d"):
         r.fail(f"{word} looks like a differential.", span, f"For the product write d \\cdot {word[1]}.", Undecided)
@@ -442,7 +443,11 @@ def letters(r: Reader) -> Node:
 def _are_factors(r: Reader, word: str) -> bool:
     """Whether a word that nobody can speak, ``GMmr``, has letters that all stand elsewhere."""
     runs = re.findall(r"(?<![\\A-Za-z])[A-Za-z]{1,3}(?![A-Za-z])", r.context)
-    return not set(word.lower()) & set("aeiouy") and set(word) <= set("".join(runs))
+    return not _is_spoken(word) and set(word) <= set("".join(runs))
+
+
+def _is_spoken(word: str) -> bool:
+    return not set(word.lower()).isdisjoint("aeiouy")
 
 
 def named(r: Reader) -> Node:

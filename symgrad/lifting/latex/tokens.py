@@ -417,7 +417,11 @@ def _with_means(found: list[Token]) -> list[Token]:
         marks = all(t in names or t.kind in ("number", "open", "close") or t.text in _OVER_MEANS for t in inside)
         if names and marks:
             word = "".join(t.text.removeprefix("\\") for t in inside if t in names or t.kind == "number")
-            made.append(Token("text", f"mean_{word}", found[k].start, found[stop].stop))
+            span = found[k].start, found[stop].stop
+            made += [Token("macro", "\\mathrm", *span), Token("open", "{", *span)]
+            kinds = {"_": ("macro", "\\_"), **{c: ("number", c) for c in "0123456789"}}
+            made += [Token(*kinds.get(c, ("letter", c)), *span) for c in f"mean_{word}"]
+            made += [Token("close", "}", *span)]
         else:
             made += found[k : max(stop, k) + 1] if inside else found[k : k + 1]
         k = stop + 1 if inside else k + 1
