@@ -102,8 +102,10 @@ def product(r: Reader) -> Node:
 def _denominator(r: Reader, first: Node) -> Node | None:
     """All factors after a slash as its denominator; None where the first alone is it.
 
-    Raises `TwoReadings` where nobody has said which.
+    Parentheses around a product, ``a/(b c) d``, say where it ends.  Raises `TwoReadings` where nobody has said which.
     """
+    if first.head == "mul" and first.span == r.fence:
+        return None
     mark, below, signs = r.at, [first], []
     while starts_factor(r, r.token):
         juxtapose(r, r.token, below, signs)

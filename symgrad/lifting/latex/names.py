@@ -384,6 +384,7 @@ def _styled_number(r: Reader, start: Token, style: str, *, braces: bool) -> Node
 
 
 def _word(r: Reader, letters: str, span: tuple[int, int], style: str) -> Node:
+    letters = letters.replace("\\_", "_")
     clean = "".join(c if c.isalnum() or c in "_'" else "_" for c in letters).strip("_")
     if not clean:
         r.fail("text is not part of a formula.", span, "Leave it out.")
@@ -433,21 +434,20 @@ def letters(r: Reader) -> Node:
             f"{word} is a product of {len(word)} letters in LaTeX, and looks like one name.",
             span,
             f"Write \\mathrm{{{word}}} for the name, or the factors with spaces: {' '.join(word)}.",
-            BadFormula if _is_spoken(word) else Undecided,  # the model may have the letters
+            Undecided if _VOWELS.isdisjoint(word) else BadFormula,  # the model may have the letters
         )
     if len(word) == 2 and word[0] == "d" and not r.knows("d"):
         r.fail(f"{word} looks like a differential.", span, f"For the product write d \\cdot {word[1]}.", Undecided)
     return named(r)
 
 
+_VOWELS = frozenset("aeiouyAEIOUY")
+
+
 def _are_factors(r: Reader, word: str) -> bool:
     """Whether a word that nobody can speak, ``GMmr``, has letters that all stand elsewhere."""
     runs = re.findall(r"(?<![\\A-Za-z])[A-Za-z]{1,3}(?![A-Za-z])", r.context)
-    return not _is_spoken(word) and set(word) <= set("".join(runs))
-
-
-def _is_spoken(word: str) -> bool:
-    return not set(word.lower()).isdisjoint("aeiouy")
+    return _VOWELS.isdisjoint(word) and set(word) <= set("".join(runs))
 
 
 def named(r: Reader) -> Node:
@@ -531,9 +531,8 @@ def _beta(r: Reader, node: Node) -> Node | None:
 def _is_called(r: Reader, letter: str) -> bool:
     """Whether a letter stands before different names in parentheses, or before what an integral runs over."""
     around = set(re.findall(rf"{re.escape(letter)}\s*\(\s*(\\?\w+'?)\s*\)", r.context))
-    return len(around) > 1 or any(
-        re.search(rf"\\int.*(?:d|\\mathrm\{{d\}})\s*{re.escape(x)}", r.context) for x in around
-    )
+    along = rf"\\int.*(?:d|\\mathrm\{{d\}})\s*(?:{'|'.join(map(re.escape, around)) or '$^'})"
+    return len(around) > 1 or re.search(along, r.context) is not None
 
 
 def _before_parenthesis(r: Reader, node: Node) -> Node:
@@ -555,8 +554,8 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         raise _unknown(r, base, node.span)
     if style == "blackboard" or (base in ("E", "P") and r.token.text == "["):
         r.fail(f"{letter} with brackets is an expectation or a probability.", node.span, "Write out its value.")
-    product = f"for a product write {letter} \\cdot (...)"
-    stem, primes = base.replace("_prime", ""), base.count("_prime")
+    product, stem = f"for a product write {letter} \\cdot (...)", base.replace("_prime", "")
+    primes = base.count("_prime")
     named_function = {"sigma": "sigmoid", "Gamma": "gamma"}.get(stem)
     if named_function and not node.args and (not style or (stem == "sigma" and primes)):
         if base in r.numbers:
@@ -580,8 +579,7 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
             r.fail(what, here, instead, TwoReadings)
         if r.beside_model or stem not in _ANY or node.args or style:
             r.fail(what, here, instead, Undecided)
-        where = place(r.text, here)
-        raise TwoReadings(what, of=f"{stem}()", mark=f"{stem}'", said=said, where=where, instead=instead)
+        raise TwoReadings(what, of=f"{stem}()", mark=f"{stem}'", said=said, where=place(r.text, here), instead=instead)
     mark, inner = r.at, fenced(r, commas=True)
     whole, inside = (node.span[0], inner.span[1]), r.text[r.tokens[mark].stop : r.before.start].strip()
     if inner.head == "several":

@@ -36,6 +36,7 @@ def test_a_name_in_a_book_is_a_name(formula, hand):
     assert verify(Latex(formula), Latex(f"{left} = -2\\left({right}\\right)")).verdict == "refuted"
 
 
+@pytest.mark.slow
 def test_a_trace_is_no_name():
     P = r"P^+ = (I-KH)P(I-KH)^\top+KRK^\top"
     hand = r"\frac{\partial\operatorname{tr}(P^+)}{\partial K} = -2(I-KH)PH^\top+2KR"
@@ -49,6 +50,7 @@ def test_a_sign_above_that_no_row_says_is_asked_about():
         verify(Latex(r"f = x^+ y"), Latex(r"\frac{df}{dy} = x^+"))  # the positive part of x, to some
 
 
+@pytest.mark.slow
 def test_shapes_that_a_jacobian_needs_are_asked_for_and_the_advice_is_answered():
     step = Latex(r"h_t = \tanh(W_{hh}h_{t-1} + W_{xh}x_t + b)")
     hand = Latex(r"\frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(1-h_t^2)\,W_{hh}")
@@ -66,3 +68,9 @@ def test_a_word_at_the_end_of_a_row_is_a_factor_and_a_remark_is_not():
     assert Latex(r"f = 2x \text{ by the chain rule}").plain == "f = 2*x"
     with pytest.raises(SymgradError):
         Latex(r"f = 2x - \text{learning rate}")
+
+
+def test_parentheses_around_a_product_say_where_a_denominator_ends():
+    assert Latex(r"A E/(R T^2) \exp(-x)").plain == "A*E/(R*T**2)*exp(-x)"
+    with pytest.raises(SymgradError, match="what the denominator is"):
+        _ = Latex(r"1/(1+x)(2+y)").equations
