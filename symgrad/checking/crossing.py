@@ -186,13 +186,14 @@ def _seek_numbers(problem: Problem, found: Findings) -> None:
         looks = list(few.looks)
         for point in points_with_others(problem, few):
             few = replace(few, looks=tuple(looks))
-            if few.is_enough or not _may_differ(found):
+            if few.is_seen_through or not _may_differ(found):
                 break
             settled = problem.inputs.settled(dict(point))
             there = None if settled is None else rerun(problem, found, settled)
-            if isinstance(there, tuple) and path_of(there[0]) == few.path:
+            mine = isinstance(there, tuple) and path_of(there[0]) == few.path
+            if mine or few.hidden:
                 look = _look_at(problem, found, point, None)
-                looks += [look] if look is not None and inside(look[1]) else []
+                looks += [look] if mine and look is not None and inside(look[1]) else []
 
 
 def _seek_anywhere(problem: Problem, found: Findings) -> None:

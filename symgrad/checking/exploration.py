@@ -166,7 +166,6 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
     moving = branches_on(own.program, problem.inputs.free)
     work = own.program.entries()
     count = max(_FIRST + 1, min(problem.points, int(_WORK * problem.effort) // max(work, 1)))
-    reran = False
     for point in neighbours(problem.inputs, 2 * count + 8, problem.seed, problem.bits):
         if sum(1 for _, seen in found.looks if inside(seen)) >= count:
             return
@@ -176,16 +175,12 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
             nearer = point if share == 1 else problem.inputs.settled(toward(problem.inputs, point, share))
             if nearer is None:
                 continue
-            there = own, own.choices
-            if moving or not reran:
-                again = rerun(problem, found, nearer)
-                if isinstance(again, SymgradError):
-                    continue
-                there = again
-                if not moving and there[0] is not own:
-                    _lost(problem, own, there[0])
-                reran = True
+            there = rerun(problem, found, nearer)
+            if isinstance(there, SymgradError):
+                continue
             branch, guards = there
+            if not moving and branch is not own:
+                _lost(problem, own, branch)
             seen = look_in_part(branch, nearer) if found.in_part and branch is own else None
             seen = seen or compare_at(branch, nearer, problem.inputs.free, guards=guards)
             found.looks.append((branch, seen))
@@ -264,6 +259,8 @@ def _lost(problem: Problem, own: Branch, branch: Branch) -> None:
         if same_structure(a.program, b.program):
             continue
         i = only_constants_differ(a.program, b.program)
+        if i is not None and a.program.steps[i].params.made is not None:  # it is told what that was made of
+            return
         source = None if i is None else a.program.steps[i].source
         where = None if source is None else f"    {source.file}:{source.line}    {source.text}"
         raise LostValue(

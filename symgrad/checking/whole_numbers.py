@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.choices import Look
-from symgrad.checking.comparison import Branch, compare_at
+from symgrad.checking.comparison import Branch, PointComparison, compare_at
 from symgrad.checking.verdicts import WHOLE_NUMBERS, Choice, Outcome
 from symgrad.problem.point_search import Start, points_at
 from symgrad.problem.question import Problem
@@ -26,6 +26,7 @@ from symgrad.problem.sampling import scattered
 from symgrad.program.program import UNKNOWN, WHOLE, Constant, Decided, Guard, Program, Source, whole_number, written
 
 _ENOUGH = 3  # different numbers after which what was seen does not hold for these alone
+_HIDDEN = 8  # of those of which it is not known what becomes of them
 _OTHERS = 4  # other numbers with which a branch is read
 _DRAWN = 24  # that are drawn for these
 _FAR = (4, 60)  # how far apart they are at most, of every other one
@@ -45,6 +46,7 @@ class Narrow:
     path: str
     looks: tuple[Look, ...]
     numbers: frozenset[Any]
+    hidden: bool = False  # whether it is not known what becomes of them
 
     @property
     def branch(self) -> Branch:
@@ -61,25 +63,40 @@ class Narrow:
             different.append({b"".join(own[n].tobytes() for n in sorted(own, key=str)) for own in seen})
         return all(len(values) >= _ENOUGH for values in different)
 
+    @property
+    def is_seen_through(self) -> bool:
+        """Whether that is so of each number by itself: what is made in an unknown way may be one for many."""
+        seen = [_own(branch.program, look.guards) for branch, look in self.looks]
+        least = _HIDDEN if self.hidden else _ENOUGH
+        return self.is_enough and all(len({o[n].tobytes() for o in seen if n in o}) >= least for n in self.numbers)
+
     def described(self) -> Choice:
         """The choice as a report tells it."""
-        made = _made(self.branch.program)
-        number = next((i for i, m in made.items() if any(_is_made_of(m, n) for n in self.numbers)), next(iter(made)))
-        source = self.branch.program.steps[number].source or Source("a number made whole", "", None)
+        (source, _), *_ = places = [self._seen_at(branch, look) for branch, look in self.looks]
+        source = source or Source("a number made whole", "", None)
         seen: dict[str, Any] = {}
-        for branch, look in self.looks:
-            for value in np.unique(branch.program.steps[number].params.value).tolist():
+        for (_, values), (_, look) in zip(places, self.looks, strict=True):
+            for value in np.unique(values).tolist():
                 seen.setdefault(f"{value:g}", look.point)
         told = [Outcome(value, "reached", point) for value, point in list(seen.items())[:_FEW]]
         other = Outcome("other numbers", "not reached")
         return Choice(WHOLE_NUMBERS, source.text, source.file, source.line, (*told, other), not self.is_enough)
 
+    def _seen_at(self, branch: Branch, look: PointComparison) -> tuple[Source | None, np.ndarray]:
+        """Where a number stands in the code, and what it was at a look: a constant that was made of it, or itself."""
+        steps, made = branch.program.steps, _made(branch.program)
+        of_mine = [i for i, m in made.items() if any(_is_made_of(m, n) for n in self.numbers)]
+        if of_mine or made:
+            step = steps[(of_mine or [*made])[0]]
+            return step.source, step.params.value
+        told = {whole_number(steps, g.op, g.args, g.params): g for g in look.guards if g.op in WHOLE}
+        guard = next(g for n, g in told.items() if n in self.numbers)
+        return guard.source, np.asarray(guard.outcome)
+
 
 def _made(program: Program) -> dict[int, Any]:
     """The constants that were made of numbers made whole, each with what it is made of: where that is not known, of
     itself."""
-    if not any(g.op in WHOLE for g in program.guards):
-        return {}
     found = {i: s.params.made for i, s in enumerate(program.steps) if s.op == "constant" and s.params.made}
     return {i: ("whole", i) if made == UNKNOWN else made for i, made in found.items()}
 
@@ -94,16 +111,40 @@ def narrow(looks: Iterable[Look], free: Collection[str]) -> list[Narrow]:
     """The branches, among looks off every edge, on which claims hold for some numbers made whole alone."""
     paths: dict[str, list[Look]] = {}
     for branch, seen in looks:
-        if not seen.ties and _made(branch.program):
+        if not seen.ties and (_made(branch.program) or _lost(branch.program, seen.guards)):
             paths.setdefault(path_of(branch), []).append((branch, seen))
     found = []
     for path, mine in paths.items():
         branch, seen = mine[0]
+        hidden = Narrow(path, tuple(mine), frozenset(_lost(branch.program, seen.guards)), hidden=True)
+        found += [] if hidden.is_seen_through else [hidden]
         if _differs_for_others(branch, seen, free):
             numbers = _own(branch.program, seen.guards)
             alone = [n for n in numbers if len(numbers) == 1 or _differs_for_others(branch, seen, free, n)]
             found.append(Narrow(path, tuple(mine), frozenset(alone or numbers)))
     return found
+
+
+def _lost(program: Program, guards: Iterable[Guard]) -> set[Any]:
+    """The numbers made whole of which no constant and no choice is known to be made: what becomes of them is hidden."""
+    made = _made(program)
+    if any(m == ("whole", i) for i, m in made.items()):  # one of these
+        return set()
+    guards = list(guards)
+    used = [*made.values(), *(g.params.made for g in guards if isinstance(g.params, Decided))]
+    bases = {args for g in guards if isinstance(g.params, Decided) for args in _bases(g)}
+    whole = {
+        whole_number(program.steps, g.op, g.args, g.params): g.args for g in guards if g.op in WHOLE and g.outcome.size
+    }
+    return {n for n, args in whole.items() if args not in bases and not any(_is_made_of(m, n) for m in used)}
+
+
+def _bases(guard: Guard) -> Iterator[tuple[int, ...]]:
+    """The steps of each look that a decision was made of."""
+    first = 0
+    for _, count, _ in guard.params.bases:
+        yield guard.args[first : first + count]
+        first += count
 
 
 # ------------------------------------------------------------------------------------------------ other numbers

@@ -507,7 +507,7 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.shape == b.shape and bool(np.array_equal(a, b))
     if isinstance(a, Constant) and isinstance(b, Constant):
-        return np.array_equal(a.value, b.value, equal_nan=True)
+        return a.made == b.made and np.array_equal(a.value, b.value, equal_nan=True)
     if isinstance(a, Strided) or isinstance(b, Strided):
         return type(a) is type(b) and a == b
     return a == b

@@ -212,6 +212,36 @@ Whole.__divmod__ = lambda self, other: (self // other, self % other)  # type: ig
 Whole.__rdivmod__ = lambda self, other: (other // self, other % self)  # type: ignore[method-assign, assignment]
 
 
+def remembering(value: Any, tracer: Recorder, looks: Looks) -> Any:
+    """What was made of looks in a way that is not followed: whole numbers, texts and tuples of these remember them."""
+    match value:
+        case bool():
+            return tracer.decide("bool", looks, value, None)
+        case int():
+            return Whole(value, tracer, looks)
+        case float():
+            return TracedFloat(value, tracer.constant_of(value, looks), tracer)
+        case str():
+            return Written(value, tracer, looks)
+        case tuple():
+            return tuple(remembering(part, tracer, looks) for part in value)
+    return value
+
+
+def _whole_method(name: str) -> Callable[..., Any]:
+    plain = getattr(int, name)
+    return lambda self, *args: remembering(plain(int(self), *map(plainly, args)), self.tracer, self.looks)
+
+
+for _name in "bit_length bit_count as_integer_ratio __round__".split():
+    if hasattr(int, _name):
+        setattr(Whole, _name, _whole_method(_name))
+for _name in "conjugate __floor__ __ceil__ __trunc__".split():
+    setattr(Whole, _name, lambda self: self)
+for _name in ("real", "numerator"):
+    setattr(Whole, _name, property(lambda self: self))
+
+
 # ------------------------------------------------------------------------------------------------ texts
 
 

@@ -130,6 +130,7 @@ class Recorder(Protocol):
     stops: bool
     differentiates: bool
     numbers: set[int]
+    read_back: dict[str, float]
     course: Any  # a `symgrad.lifting.tracing.course.Course`
 
     @property

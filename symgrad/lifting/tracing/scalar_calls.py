@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.lifting.tracing.looked_values import LookedArray, Whole, Written, looks_in, looks_of_length, plainly
+from symgrad.lifting.tracing.looked_values import (
+    LookedArray,
+    Whole,
+    Written,
+    joined,
+    looks_in,
+    looks_of_length,
+    plainly,
+    remembering,
+)
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.sources import is_users, unwrapped
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -106,7 +115,7 @@ def _pow(t: Recorder, function: Any, x: Any, y: Any) -> Any:
     return t.binary("pow", *(float(v) if type(v) is int else _scalar(t, v) for v in (x, y)))
 
 
-@_entry(math.atan2, math.copysign, math.fmod, math.remainder, math.ldexp, math.isclose)
+@_entry(math.atan2, math.copysign, math.fmod, math.remainder, math.isclose)
 def _pair(t: Recorder, function: Any, x: Any, y: Any, **options: Any) -> Any:
     x, y = _scalar(t, x), _scalar(t, y)
     if not t.is_traced([x, y]):
@@ -123,13 +132,16 @@ def _pair(t: Recorder, function: Any, x: Any, y: Any, **options: Any) -> Any:
             return value
         case "copysign":
             made = b.mul(steps[0], t.piecewise("sign", steps, math.copysign(1, a) * math.copysign(1, c), "float64"))
-        case "ldexp":
-            made = b.mul(steps[0], t.number(2.0**c, "float64"))
         case _:
             whole, op = (math.trunc(a / c), "trunc") if name == "fmod" else (round((a - value) / c), "round")
             k = t.piecewise(op, [b.div(*steps)], float(whole), "float64")
             made = b.sub(steps[0], b.mul(steps[1], k))
     return TracedFloat(value, made, t)
+
+
+@_entry(math.ldexp)
+def _ldexp(t: Recorder, function: Any, x: Any, n: Any) -> Any:
+    return t.binary("mul", _scalar(t, x), t.binary("pow", 2.0, _scalar(t, n)))
 
 
 @_entry(math.hypot)
@@ -189,10 +201,21 @@ def _modf(t: Recorder, function: Any, x: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ builtins
 
 
+_OF_INTEGERS = (math.isqrt, math.gcd, math.lcm, math.comb, math.perm, math.factorial, bin, oct, hex, chr, ord)
+
+
+@_entry(*_OF_INTEGERS)
+def _of_integers(t: Recorder, function: Any, *xs: Any) -> Any:
+    """What a function of integers alone makes remembers what these were made of."""
+    looks = joined(map(looks_in, xs))
+    return remembering(function(*map(plainly, xs)), t, looks) if looks else NotImplemented
+
+
 @_entry(float)
 def _float(t: Recorder, function: Any, x: Any = 0.0) -> Any:
     if type(x) is Written:
-        return TracedFloat(float(plainly(x)), t.constant_of(float(plainly(x)), x.looks), t)
+        value = float(plainly(x))  # where it is read back as it was, it is lost what it was computed from
+        return TracedFloat(value, t.constant_of(value, () if t.read_back.get(plainly(x)) == value else x.looks), t)
     return _scalar(t, x) if _is_met(t, x) else function(x)
 
 
@@ -216,7 +239,7 @@ def _int(t: Recorder, function: Any, x: Any = 0, *base: Any) -> Any:
 @_entry(math.floor, math.ceil, math.trunc, round)
 def _to_whole(t: Recorder, function: Any, x: Any, *digits: Any) -> Any:
     if digits and digits[0] is not None:
-        return NotImplemented
+        return _of_integers(t, function, x, *digits) if type(x) is Whole else NotImplemented
     x = _counted(t, x) if _is_met(t, x) else x
     return x if type(x) is Whole else function(x)
 
@@ -236,7 +259,10 @@ def _complex(t: Recorder, function: Any, *xs: Any) -> Any:
 
 @_entry(pow)
 def _builtin_pow(t: Recorder, function: Any, x: Any, y: Any, *modulus: Any) -> Any:
-    return function(x, y, *modulus) if modulus else t.binary("pow", x, y)
+    if modulus:
+        out = _of_integers(t, function, x, y, *modulus)
+        return function(x, y, *modulus) if out is NotImplemented else out
+    return t.binary("pow", x, y)
 
 
 @_entry(torch.from_numpy)

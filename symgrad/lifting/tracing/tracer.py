@@ -96,6 +96,7 @@ class Tracer:
         self._looks: dict[int, Looks] = {}  # constants that were made of looks at values
         self._looked: list[Looks] = []  # what each step was made of
         self._shown: Looks = ()  # what was looked at to write a text that is being put together
+        self.read_back: dict[str, float] = {}  # values that were written, by the whole text of each
         self.trying = 0  # blocks around, which catch what is raised
         self._raised: SymgradError | None = None
         self._ordered: list[type] = []  # classes of the user's whose objects are hashed in the order of their use
@@ -315,7 +316,7 @@ class Tracer:
             self._looks[step] = joined([self._looks.get(step, ()), looks])
             del self._looked[step:]
             b, at = self.builder, self.builder.steps[step]
-            if at.op == "constant" and at.params.made is None and any(look.op in WHOLE for look in looks):
+            if at.op == "constant" and at.params.made is None and any(look.op in (*WHOLE, "text") for look in looks):
                 b.steps[step] = replace(at, params=replace(at.params, made=UNKNOWN))
 
     def look(self, op: str, x: Any) -> Looks:
@@ -332,6 +333,8 @@ class Tracer:
         """``x`` as a text."""
         looks = looks_in(x) or self.look("text", x)
         self._shown = joined([self._shown, looks])
+        if looks and np.size(value := self.value_of(x)) == 1:
+            self.read_back[text] = float(np.reshape(value, ()))
         return Written(text, self, looks) if looks else text
 
     def fresh(self) -> Looks:
