@@ -393,7 +393,7 @@ def _problem(execution: Execution, k: int, first: tuple[Run, Run], asked: Asked)
     point = settle_data(point, frozenset(point), facts)
     inputs = Inputs(point, free, frozenset(point), bounds, facts, conditions=conditions)
     automatic = {label: np.array(d.autograd.value) for label, d in found.items() if d.autograd is not None}
-    order = execution.roles.call.order if execution.roles.call is not None else 1
+    order = execution.roles.call.order if execution.roles.call is not None else execution.roles.order
     sides = Side(execution, k, 0, tuple(dtypes), automatic), Side(execution, k, 1, tuple(dtypes), {})
     several = {n: d for n, d in found.items() if not group.on_the_way and execution.is_one_of_several(d)}
     labels = {n: f"{n} ({d.variable})" for n, d in several.items()}
@@ -501,9 +501,10 @@ def _notes(execution: Execution) -> list[str]:
         )
     notes += roles.notes
     for name, lines in roles.unjudged.items():
+        said = f"With output={roles.output_name!r} (--output {roles.output_name}) nothing is said of them."
         notes.append(
             f"Nothing was found that the steps of `{name}` in line {listed([*map(str, lines)])} are a gradient of. "
-            f"With output={roles.output_name!r} (--output {roles.output_name}) nothing is said of them."
+            + (said if roles.assumed is None else "Write down the loss that they are to descend.")
         )
     if roles.alone:
         notes.append(f"Nothing was found that is meant as a gradient for {_code(roles.alone)}.")

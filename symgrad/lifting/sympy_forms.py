@@ -57,7 +57,7 @@ def plain_sides(sides: Sides, order: int | None = 1) -> Sides:
         return sides
     if _are_steps(sides.hand):
         return replace(plain_sides(replace(sides, hand=None), 0), hand=sides.hand)
-    sides = _with_its_input(_opened(sides))
+    sides = _with_its_input(_opened(replace(sides, wrt=sides.wrt or _bound(sides.formula))))
     deep = (1 if order is None else order) + len(sides.before)
     sides = _carried_out(_with_polynomials(_both(sides, _at_places), deep))
     sides = _by_input(sides, order) if order != 0 else sides
@@ -219,6 +219,12 @@ def _branches(equation: sp.Eq, hand: Any, wrt: Any) -> tuple[Any, Any]:
 
 
 # ------------------------------------------------------------------------------------------------------ names for wrt
+
+
+def _bound(formula: Any) -> str | None:
+    """What a function of one number is a function of."""
+    is_one = isinstance(formula, sp.Lambda) and len(formula.variables) == 1 and not formula.expr.atoms(sp.Indexed)
+    return formula.variables[0].name if is_one else None
 
 
 def _with_its_input(sides: Sides) -> Sides:

@@ -427,7 +427,8 @@ def _in_one(formula: str, hand: str | Mapping[str, str]) -> str:
     rows = rows_of(formula)
     name = sides_of_equation(rows[-1][1])[0].split("(")[0] if rows else "f"
     if isinstance(hand, str):
-        claims = [hand if are_steps(hand) else f"{name}' = {hand}"]
+        named = re.sub(rf"(^|[;,]\s*)(?:grad_|∇_?)({_NAME})(?=\s*=)", rf"\1d{name}/d\2", hand, flags=re.M)
+        claims = [named if are_steps(hand) else f"{name}' = {hand}"]
     else:
         claims = [f"d{name}/d{of} = {x}" for of, x in hand.items()]
     return "\n".join([formula, *claims])

@@ -101,16 +101,22 @@ FORMULAS: Mapping[str, Callable[[Mapping[str, float]], float]] = {
 }
 
 Reading = Callable[[str], Any]
+OTHERS = {"SymPy, antlr": "antlr4", "SymPy, lark": "lark", "latex2sympy2_extended": "latex2sympy2_extended"}
+
+
+def missing() -> list[str]:
+    """The others whose modules are not installed."""
+    return [name for name, needs in OTHERS.items() if importlib.util.find_spec(needs) is None]
 
 
 def readers() -> Iterator[tuple[str, Reading]]:
     """Each parser that is there, as a function from a formula to its value at the point."""
     yield "symgrad", _ours
     latex = importlib.import_module("sympy.parsing.latex")
-    for backend, needs in (("antlr", "antlr4"), ("lark", "lark")):
-        if importlib.util.find_spec(needs) is not None:
+    for backend in ("antlr", "lark"):
+        if f"SymPy, {backend}" not in missing():
             yield f"SymPy, {backend}", lambda text, b=backend: _number(latex.parse_latex(text, backend=b))
-    if importlib.util.find_spec("latex2sympy2_extended") is not None:
+    if "latex2sympy2_extended" not in missing():
         other = importlib.import_module("latex2sympy2_extended")
         yield "latex2sympy2_extended", lambda text: _number(other.latex2sympy(text))
 
@@ -146,6 +152,7 @@ def table() -> tuple[list[str], list[str]]:
             count[kind] += 1
             faults += [f"{name}: {kind}: {text}: {made}"] if kind != "rightly" else []
         rows.append(f"| {name} | {count['rightly']} | {count['wrongly']} | {count['refused']} |")
+    rows += [f"| {name} | not asked: {OTHERS[name]} is not installed | | |" for name in missing()]
     return rows, faults
 
 

@@ -66,7 +66,10 @@ def whole_name(r: Reader) -> Node | None:
     else:
         return None
     node = subscripted(r, node)
-    if node.head == "symbol" and r.is_sign("^") and r.peek().kind == "open" and r.peek(2).text in ("(", "["):
+    inside = [r.peek(1 + k).text for k in (0, 1, 2)]
+    sided = inside[0] in ("+", "-") or inside in (["{", "+", "}"], ["{", "-", "}"])
+    labelled = r.peek().kind == "open" and inside[1] in ("(", "[")
+    if node.head == "symbol" and r.is_sign("^") and (labelled or (sided and r.on_left)):
         r.at += 1
         node = superscript(r, node)
     return node
@@ -108,6 +111,9 @@ def _formula(r: Reader, end: str) -> Node:
         if node is None or r.knows(spelled(node)) or node.value.base in r.words:
             node = node or whole_name(r)
             if node is not None and r.token.text in ("(", "["):
+                called = len(node.value.base) > 1 and function(node.value.base) is not None
+                if called and not (r.knows(spelled(node)) or node.value.base in r.words):
+                    r.fail("a function of the table is no name.", node.span)  # tr(P), of which it is the derivative
                 named_arguments(r)
             if node is not None and node.head == "symbol" and r.token.key == end:
                 return node

@@ -366,7 +366,7 @@ def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
     elif node is None and (node := _operator(r) or quantity(r)) is not None:
         if node.head == "symbol" and r.is_sign("^"):
             node = _power(r, node)
-        if r.token.text in ("(", "["):
+        if r.token.text in ("(", "[") and not _skip_distributions(r):
             arguments = named_arguments(r)
     is_left = node is not None and r.token.kind == "end" and (minus is None or node.head == "derivative")
     if node is None or not is_left or node.head not in ("symbol", "derivative"):
@@ -381,6 +381,24 @@ def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
         formula = node.args[0]
         node = replace(node, args=(Node("symbol", (), formula.span, Name("?")), *node.args[1:]))
     return Equation(node, arguments, (), node.span, formula, minus)
+
+
+def _skip_distributions(r: Reader) -> bool:
+    """Whether ``(N(\\mu, \\sigma^2) \\| N(0, 1))``, of what a divergence is, stands here and was left out; names alone
+    are arguments."""
+    mark, depth, names = r.at, 0, True
+    between = 0
+    while r.token.kind != "end":
+        opens, closes = r.token.text in ("(", "["), r.token.text in (")", "]")
+        depth += opens - closes
+        between += depth == 1 and r.token.text in ("\\|", "\\parallel", "|", "\\mid")
+        names = names and not (opens and depth > 1)
+        r.at += 1
+        if not depth:
+            break
+    if depth or not between or names:
+        r.at = mark
+    return r.at != mark
 
 
 def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]], values: bool) -> Equation:

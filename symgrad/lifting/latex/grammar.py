@@ -102,8 +102,10 @@ def product(r: Reader) -> Node:
 def _denominator(r: Reader, first: Node) -> Node | None:
     """All factors after a slash as its denominator; None where the first alone is it.
 
-    Raises `TwoReadings` where nobody has said which.
+    Parentheses around a product, ``a/(b c) d``, say where it ends.  Raises `TwoReadings` where nobody has said which.
     """
+    if first.head == "mul" and first.span == r.fence:
+        return None
     mark, below, signs = r.at, [first], []
     while starts_factor(r, r.token):
         juxtapose(r, r.token, below, signs)
@@ -539,6 +541,9 @@ def superscript(r: Reader, node: Node) -> Node:
             missing(r)
         r.at += 1
         return Node("hadamard_power", (node, power), span)
+    if node.head == "symbol" and (sided := _before_or_after(r, node, texts)) is not None:
+        r.at = end
+        return subscripted(r, replace(node, span=span, value=sided))
     if texts in (["*"], ["\\ast"]) and r.readings.get(STAR) and is_matrix(node):
         r.at = end
         return Node("transpose", (node,), span, "T")
@@ -559,6 +564,13 @@ def superscript(r: Reader, node: Node) -> Node:
         r.fail(f"the exponent {' '.join(texts)} has many meanings.", span, instead)
     power = argument(r, "^")
     return Node("pow", (node, power), r.since(node.span[0]))
+
+
+def _before_or_after(r: Reader, node: Node, texts: list[str]) -> Name | None:
+    """The name ``P^+`` or ``\\hat x^-``, which a row says; None where none does: there it may be a part of P."""
+    word = {"+": "plus", "-": "minus"}.get(texts[0]) if len(texts) == 1 else None
+    base = f"{node.value.base}_{word}"
+    return Name(base, node.value.style, base) if word and (r.on_left or base in r.words) else None
 
 
 def _labelled(r: Reader, node: Node, span: tuple[int, int], end: int, transposed: bool) -> Node:

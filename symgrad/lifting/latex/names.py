@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from symgrad.errors import UnknownOperation
+from symgrad.errors import BadFormula, UnknownOperation
 from symgrad.lifting.latex.grammar import (
     argument,
     braced,
@@ -384,6 +384,7 @@ def _styled_number(r: Reader, start: Token, style: str, *, braces: bool) -> Node
 
 
 def _word(r: Reader, letters: str, span: tuple[int, int], style: str) -> Node:
+    letters = letters.replace("\\_", "_")
     clean = "".join(c if c.isalnum() or c in "_'" else "_" for c in letters).strip("_")
     if not clean:
         r.fail("text is not part of a formula.", span, "Leave it out.")
@@ -433,16 +434,20 @@ def letters(r: Reader) -> Node:
             f"{word} is a product of {len(word)} letters in LaTeX, and looks like one name.",
             span,
             f"Write \\mathrm{{{word}}} for the name, or the factors with spaces: {' '.join(word)}.",
+            Undecided if _VOWELS.isdisjoint(word) else BadFormula,  # the model may have the letters
         )
     if len(word) == 2 and word[0] == "d" and not r.knows("d"):
         r.fail(f"{word} looks like a differential.", span, f"For the product write d \\cdot {word[1]}.", Undecided)
     return named(r)
 
 
+_VOWELS = frozenset("aeiouyAEIOUY")
+
+
 def _are_factors(r: Reader, word: str) -> bool:
     """Whether a word that nobody can speak, ``GMmr``, has letters that all stand elsewhere."""
     runs = re.findall(r"(?<![\\A-Za-z])[A-Za-z]{1,3}(?![A-Za-z])", r.context)
-    return not set(word.lower()) & set("aeiouy") and set(word) <= set("".join(runs))
+    return _VOWELS.isdisjoint(word) and set(word) <= set("".join(runs))
 
 
 def named(r: Reader) -> Node:
@@ -523,6 +528,13 @@ def _beta(r: Reader, node: Node) -> Node | None:
     return Node("call", inner.args, r.since(node.span[0]), ("beta", 0))
 
 
+def _is_called(r: Reader, letter: str) -> bool:
+    """Whether a letter stands before different names in parentheses, or before what an integral runs over."""
+    around = set(re.findall(rf"{re.escape(letter)}\s*\(\s*(\\?\w+'?)\s*\)", r.context))
+    along = rf"\\int.*(?:d|\\mathrm\{{d\}})\s*(?:{'|'.join(map(re.escape, around)) or '$^'})"
+    return len(around) > 1 or re.search(along, r.context) is not None
+
+
 def _before_parenthesis(r: Reader, node: Node) -> Node:
     base, style = node.value.base, node.value.style
     if (called := _call_of_row(r, node)) is not None:
@@ -542,8 +554,8 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         raise _unknown(r, base, node.span)
     if style == "blackboard" or (base in ("E", "P") and r.token.text == "["):
         r.fail(f"{letter} with brackets is an expectation or a probability.", node.span, "Write out its value.")
-    product = f"for a product write {letter} \\cdot (...)"
-    stem, primes = base.replace("_prime", ""), base.count("_prime")
+    product, stem = f"for a product write {letter} \\cdot (...)", base.replace("_prime", "")
+    primes = base.count("_prime")
     named_function = {"sigma": "sigmoid", "Gamma": "gamma"}.get(stem)
     if named_function and not node.args and (not style or (stem == "sigma" and primes)):
         if base in r.numbers:
@@ -555,20 +567,19 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
                 Undecided,
             )
         return call(r, named_function + "'" * primes, 0, node.span[0])
+    if r.readings.get(f"{stem}()") and not node.args and not style:
+        inner = fenced(r, commas=True)
+        given = inner.args if inner.head == "several" else (inner,)
+        return Node("unknown", given, r.since(node.span[0]), (stem, primes))
+    said = f"{stem} was read as any function; for a product write {letter} \\cdot (...)."
     if base in LIKE_FUNCTIONS or base.endswith("_prime"):
-        if r.readings.get(f"{stem}()") and not node.args and not style:
-            inner = fenced(r, commas=True)
-            given = inner.args if inner.head == "several" else (inner,)
-            return Node("unknown", given, r.since(node.span[0]), (stem, primes))
         what = f"{letter}(...) reads as a function, and which one is not known."
         instead = f"Write out what it is; {product}{_by_name(base)}."
         if primes and r.knows(stem):
             r.fail(what, here, instead, TwoReadings)
         if r.beside_model or stem not in _ANY or node.args or style:
             r.fail(what, here, instead, Undecided)
-        said = f"{stem} was read as any function; for a product write {stem} \\cdot (...)."
-        where = place(r.text, here)
-        raise TwoReadings(what, of=f"{stem}()", mark=f"{stem}'", said=said, where=where, instead=instead)
+        raise TwoReadings(what, of=f"{stem}()", mark=f"{stem}'", said=said, where=place(r.text, here), instead=instead)
     mark, inner = r.at, fenced(r, commas=True)
     whole, inside = (node.span[0], inner.span[1]), r.text[r.tokens[mark].stop : r.before.start].strip()
     if inner.head == "several":
@@ -580,6 +591,10 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         )
     if inner.head in ("symbol", "number"):
         product = f"For the product write {letter} \\cdot {inside}{_by_name(base)}."
-        r.fail(f"{letter}(...) around one name reads as a call.", whole, product, Undecided)
+        what = f"{letter}(...) around one name reads as a call."
+        if not (node.args or style or primes) and _is_called(r, letter):
+            marked = r.written((node.span[0], r.tokens[mark].stop))
+            raise TwoReadings(what, of=f"{stem}()", mark=marked, said=said, where=place(r.text, whole), instead=product)
+        r.fail(what, whole, product, Undecided)
     r.at = mark
     return node

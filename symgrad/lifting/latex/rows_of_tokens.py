@@ -160,10 +160,11 @@ def _is_call(side: list[Token]) -> bool:
 
 
 def _is_remark(side: list[Token]) -> bool:
-    """Whether a text that can be no name ends this side."""
-    return (
-        len(side) > 1 and side[-1].kind == "text" and (is_prose(side[-1]) or not side[-1].text.strip(" .:").isalnum())
-    )
+    """Whether a text that can be no name, ``\\text{learning\\_rate}``, and no factor after a sign ends this side."""
+    if len(side) < 2 or side[-1].kind != "text" or side[-2].text in ("+", "-", "\\cdot", "*", "/"):
+        return False
+    word = side[-1].text.strip(" .:")
+    return is_prose(side[-1]) or not re.fullmatch(r"\w+(?:\\?[_-]\w+)*", word)
 
 
 def _rows(found: list[Token]) -> list[list[Token]]:

@@ -359,7 +359,8 @@ class Algebra:
                 return Value((n, n), lambda i, j: sp.KroneckerDelta(i, j) * a.at(i))
             case (_, _):
                 return Value((self.square(a, "the diagonal"),), lambda i: a.at(i, i))
-        raise Trouble(f"diag of {a.kind} is not defined.")
+        instead = 'Say which letters are vectors and matrices: at={"x": ("n",), "W": ("m", "n")}.'
+        raise Trouble(f"diag of {a.kind} is not defined.", instead)
 
     # -------------------------------------------------------------------------------- sums of all entries
     def over_all(self, a: Value, f: Callable[[Any], Any]) -> Any:

@@ -372,7 +372,7 @@ def tokens(text: str) -> list[Token]:
         side = ""
     end = len(text.rstrip())
     found.append(Token("end", "", end, end + 1))
-    return _with_words(_with_inner_products(_with_concentrations(found)))
+    return _with_words(_with_means(_with_inner_products(_with_concentrations(found))))
 
 
 def _with_concentrations(found: list[Token]) -> list[Token]:
@@ -406,6 +406,29 @@ def _with_inner_products(found: list[Token]) -> list[Token]:
     return found
 
 
+def _with_means(found: list[Token]) -> list[Token]:
+    """``\\langle E \\rangle`` and ``\\langle \\hat x^2 \\rangle`` as the names that they are in physics."""
+    made: list[Token] = []
+    k = 0
+    while k < len(found):
+        stop = next((j for j in range(k + 1, min(k + 9, len(found))) if found[j].text == "\\rangle"), k)
+        inside = found[k + 1 : stop] if found[k].text == "\\langle" else []
+        names = [t for t in inside if t.kind == "letter" or t.text[1:] in GREEK]
+        marks = all(t in names or t.kind in ("number", "open", "close") or t.text in _OVER_MEANS for t in inside)
+        if names and marks:
+            word = "".join(t.text.removeprefix("\\") for t in inside if t in names or t.kind == "number")
+            span = found[k].start, found[stop].stop
+            made += [Token("macro", "\\mathrm", *span), Token("open", "{", *span)]
+            kinds = {"_": ("macro", "\\_"), **{c: ("number", c) for c in "0123456789"}}
+            made += [Token(*kinds.get(c, ("letter", c)), *span) for c in f"mean_{word}"]
+            made += [Token("close", "}", *span)]
+        else:
+            made += found[k : max(stop, k) + 1] if inside else found[k : k + 1]
+        k = stop + 1 if inside else k + 1
+    return made
+
+
+_OVER_MEANS = ("^", "_", "\\hat")
 _PROSE = frozenset(
     "let given where then hence thus therefore since because now note recall using substituting simplifying finally "
     "similarly again also first second next with and so as by we get have obtain gives giving becomes which that is "

@@ -8,13 +8,14 @@ from fractions import Fraction
 
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.hypotheses import Assumed, penalised
-from symgrad.lifting.scripts.losses import LOSSES, Parts, errors, parts
+from symgrad.lifting.scripts.losses import LOSSES, Parts, errors, parts_of
 from symgrad.lifting.scripts.pairs import UPDATED, Pair
 from symgrad.lifting.scripts.weighing import NICE, STATED, Candidate, Row, Weighing
 from symgrad.program.builder import Builder
 from symgrad.program.program import dependencies, size
 
 _ERRORS = 12  # differences that are tried as where a loss begins
+_SMALL = 4  # numbers that a named one may be multiplied or divided by
 _ALIKE = 1e-6  # of two factors that are one
 
 
@@ -25,15 +26,19 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
         return None
     last = max(p.at for p in pairs)
     moved = w.trails.after({p.input.step for p in pairs})
-    best: dict[tuple[int, str, str], tuple[tuple[bool, ...], float, Row]] = {}  # of the turns of one line
-    found = [(e, i) for e, i in errors(w.trails, moved, last) if i not in w.numeric]
+    best: dict[tuple[int, str, int | None, str], tuple[tuple[bool, ...], float, Row]] = {}  # of the turns of one line
+    found = [(e, i) for e, i in errors(w.trails, moved, last, sorted(w.changed)) if i not in w.numeric]
     named = {w.trails.stripped(e.step): e.path for e in reversed(w.events)}
     found = [(e, i) for e, i in found if i in named or e.op != "sub" or any(map(w.trails.variable, w.steps[i].args))]
-    plain_ones = [one for one in found if one[0].op == "sub"][:_ERRORS]
-    for error, step in [*plain_ones, *[one for one in found if one[0].op != "sub"][:_ERRORS]]:
+    plain_ones = [one for one in found if one[0].op == "sub" and one[0].held is None][:_ERRORS]
+    behind = set().union(*(w.trails.before(i) for p in pairs for _, i in p.steps))  # an update is no error itself
+    others = [(e, i) for e, i in found if e.op != "sub" or (e.held is not None and i in behind)]
+    for error, step in [*plain_ones, *others[:_ERRORS]]:
         for name, loss in LOSSES.items():
+            if error.held is not None and name != "squares":
+                continue
             trial = Builder(list(b.steps), dict(b.inputs))
-            of = parts(trial, step, moved)
+            of = parts_of(trial, error, moved)
             if of is None:
                 break
             made = loss.write(trial, of.activation, of.targets, of.weights)
@@ -42,7 +47,9 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
             if decay := _decay(row):
                 shrunk = [s.pair for s in row.sights if s.decay is not None and abs(abs(s.decay) / decay - 1) < _ALIKE]
                 made = penalised(trial, made, decay, [(p.input.step, p.part) for p in shrunk])
-                place = Assumed(name, error, Fraction(1), decay, tuple((p.input.key, p.part) for p in shrunk))
+                by = _called(w, decay, shrunk)
+                rest = decay if by is None else decay / Fraction(repr(w.text.numbers[by]))
+                place = Assumed(name, error, Fraction(1), rest, tuple((p.input.key, p.part) for p in shrunk), by)
                 plain = replace(plain, place=place, step=made)
                 row = w.row(plain, trial, pairs)
             known = [s for s in row.sights if s.word in ("right", "factor") and s.factor]
@@ -51,22 +58,27 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
             factors = [s.factor for s in known if s.factor]
             ratio = max(factors, key=lambda f: sum(abs(f / g - 1) < 1e-6 for g in factors))
             factor = Fraction(ratio).limit_denominator(NICE)
-            if factor <= 0 or abs(float(factor) / ratio - 1) > 1e-9:
+            if not 0 < factor <= NICE or abs(float(factor) / ratio - 1) > 1e-9:
                 continue
             if factor != 1:
                 made = trial.mul(trial.number(factor), plain.step)
-                place = replace(plain.place, factor=factor)  # type: ignore[type-var]
+                place = replace(plain.place, factor=factor)
                 row = w.row(replace(plain, place=place, step=made), trial, pairs)
             text = _told(w, loss.text, of, named.get(step))
+            if error.held is not None:
+                goal = w.trails.variable(of.first[1])
+                held = goal.path if goal is not None else "the value that it is to come to"
+                text = f"{text}, with {held} held constant though the inputs are in it: a semi-gradient"
             if decay:
                 of_all = ", ".join(dict.fromkeys(p.input.path for p in shrunk))
-                text = f"{text}, and {decay / 2} times the squares of {of_all}"
+                weight = decay / 2 if by is None else f"{rest / 2} {by}"
+                text = f"{text}, and {weight} times the squares of {of_all}"
             has_slope = name == "sigmoid" and w.has_complement(of.first[0], of.differences, pairs)
             all_right, is_plain = row.rights == len(row.sights), of.weights is None
             is_first, score = _plausibility(row, trial)
-            speaks = (all_right, not has_slope, is_plain, is_first)
+            speaks = (all_right, error.held is None, not has_slope, is_plain, is_first)
             said = replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
-            before = best.get(turn := (error.line, error.op, name))
+            before = best.get(turn := (error.line, error.op, error.held, name))
             if before is None or (len(row.sights), *speaks) > (len(before[2].sights), *before[0]):
                 best[turn] = speaks, score, said
     return max(best.values(), key=lambda one: one[:2])[2] if best else None
@@ -82,17 +94,27 @@ def _decay(row: Row) -> Fraction | None:
     return nice if nice > 0 and abs(float(nice) / most - 1) < _ALIKE else None
 
 
+def _called(w: Weighing, decay: Fraction, pairs: Sequence[Pair]) -> str | None:
+    """The number of the script that a penalty is weighted by, times another one that is small; None where it has no
+    name."""
+    said = [str(c) for p in pairs for c in w.text.constants.get(p.values[0].key[1], ()) if c in w.text.numbers]
+    rests = {n: decay / Fraction(repr(w.text.numbers[n])) for n in said if w.text.numbers[n]}
+    known = [n for n, rest in rests.items() if max(abs(rest.numerator), rest.denominator) <= _SMALL]
+    return next((n for n in known if not cues.is_rate(n)), None)
+
+
 def is_written(w: Weighing, top: Row, assumed: Row) -> bool:
     """Whether a script writes down a loss in the place of one that might be assumed: called so, and computed from the
-    same activations, or a sum that the assumed one is a term of."""
+    same activations, or a sum that the assumed one is a term of; any, in the place of one that holds something."""
     place, steps = assumed.output.place, w.run.trace.builder.steps
     if top.cue < STATED or not isinstance(place, Assumed):
         return False
+    if place.error.held is not None:
+        return True
     before = dependencies(steps, [top.output.step], w.changed)  # and not by way of an update
-    error = place.error.step(steps)
     is_called_so = not {"error", "err", "errors", "e", "mae"} & {*cues.words(top.output.name)}
     moved = w.trails.after({p.input.step for p in w.pairs})
-    found = parts(Builder(list(steps), {}), error, moved) if error is not None else None
+    found = parts_of(Builder(list(steps), {}), place.error, moved)
     if is_called_so and found is not None and found.activation in before:
         return True
     made = place.write(w.run.trace.builder, moved)

@@ -12,8 +12,10 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from symgrad.lifting.scripts.script_numbers import script_numbers
 from symgrad.lifting.scripts.solvers import NAMES
 
 SUFFIXES = "hand manual manually calc np numpy mine my analytic analytical explicit own byhand man th symbolic".split()
@@ -29,9 +31,6 @@ _LOSS_WORDS = frozenset(
     "loss losses cost costs objective obj mse sse rss nll nlml bce energy likelihood loglik potential hamiltonian "
     "action lagrangian chi2 chisq deviance misfit utility elbo sharpe surrogate criterion entropy".split()
 )
-More = frozenset[tuple[int, str]]  # expressions, by the line of the function at whose beginning they are computed
-_BACKWARD = ("backward", "backprop", "back_prop", "back_propagation", "backpropagation", "score", "bptt")
-_DOING = frozenset("print append random rng choice shuffle normal randn rand plt input open global pop seed".split())
 _OF_FUNCTIONS = frozenset("fn fnc func function functions compute calc calculate get eval evaluate my the val".split())
 _MARKS = "grad grads gradient gradients g d der deriv derivative derivatives prime jac jacobian dx dw".split()
 _MARKS += [m + "of" for m in _MARKS]
@@ -49,6 +48,8 @@ _COTANGENT = re.compile(
     re.IGNORECASE,
 )
 _RATE = re.compile(r"(.*\.)?(lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learning.*)", re.IGNORECASE)
+_OF_TIME = re.compile(r"d_?(t|tau)|delta_?t", re.IGNORECASE)  # a number that is called so is a step, and no gradient
+_UPDATING = frozenset("update updated step sgd descent descend optimize optimise adam momentum apply".split())
 _BESIDE = re.compile(r"(^|\.)(print|zip|\w*close|assert\w*)$")  # what shows two values together
 _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
 
@@ -145,6 +146,11 @@ def names_gradient(variable: str, name: str, outputs: frozenset[str] = LOSSES) -
     return any(v in (f"grad{out}{x}", f"{out}grad{x}", f"d{out}{x}") for out in outputs if len(out) > 1 or out == x)
 
 
+def is_rate(path: str) -> bool:
+    """Whether a number is called as the rate of a descent is."""
+    return bool(_RATE.fullmatch(path))
+
+
 # ------------------------------------------------------------------------------------------------ statements
 
 
@@ -166,12 +172,13 @@ class Cues:
     engine: tuple[str, str] | None = None  # the attributes of a class of numbers that know their gradient, and value
     conditional: frozenset[int] = frozenset()  # the lines that stand below a condition
     constants: Mapping[int, tuple[float | str, ...]] = field(default_factory=dict)  # numbers and names in updates
+    numbers: Mapping[str, float] = field(default_factory=dict)  # that the script names, see `script_numbers`
 
     def has_rate(self, line: int) -> bool:
         """Whether the update in a line is at a rate: a number below one, or what is called so."""
         said = self.constants.get(line, ())
         names = [c for c in said if isinstance(c, str)]
-        return any(map(_RATE.fullmatch, names)) or any(0 < c < 1 for c in said if isinstance(c, float))
+        return any(map(is_rate, names)) or any(0 < c < 1 for c in said if isinstance(c, float))
 
 
 def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
@@ -183,110 +190,34 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     """
     updates: dict[int, list[Update]] = {}
     constants: dict[int, tuple[float | str, ...]] = {}
-    sums = set(_running_sums(tree))
+    sums, others = set(_running_sums(tree)), _other_names(tree)
+    updaters = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
     for statement in ast.walk(tree):
-        for target, change, adds in _changes(statement):
-            if not _is_counter(change) and not _is_small(change) and statement not in sums:
+        for target, change, adds in (*changes(statement, others), *_changes_by_call(statement, updaters)):
+            if not is_counter(change) and not _is_small(change) and statement not in sums:
                 found = Update(ast.unparse(target), statement.lineno, adds)  # type: ignore[attr-defined]
                 updates.setdefault(found.line, []).append(found)
                 constants[found.line] = (*constants.get(found.line, ()), *_constants(change))
     names = set(_bound(tree))
-    followed = {_root(u.target) for found in updates.values() for u in found}
+    followed = {root_of(u.target) for found in updates.values() for u in found}
     for n in ast.walk(tree):  # what a list is changed by, entry by entry
         if isinstance(n, ast.comprehension) and isinstance(n.iter, ast.Call) and ast.unparse(n.iter.func) == "zip":
-            parts = {_root(ast.unparse(a)) for a in n.iter.args}
+            parts = {root_of(ast.unparse(a)) for a in n.iter.args}
             followed |= parts if parts & followed and n.iter.lineno in updates else set()
-    moved = {_root(m) for m in _moved(tree)}
-    followed |= {*moved, *map(_root, named), *(names.intersection(_shown(tree)) if moved else ())}
+    moved = {root_of(m) for m in _moved(tree)}
+    followed |= {*moved, *map(root_of, named), *(names.intersection(_shown(tree)) if moved else ())}
     for name in names:
         for other in names:
             if name != other and names_gradient(other, name):
-                followed |= {_root(name), _root(other)}
-    followed |= {_root(n) for n in names if is_gradient(n) and not n.endswith(("_fn", "_func"))}
+                followed |= {root_of(name), root_of(other)}
+    followed |= {root_of(n) for n in names if is_gradient(n) and not n.endswith(("_fn", "_func"))}
     engine = next(_engine_fields(tree), None)
     followed |= set(engine or ())
     below = [n for n in ast.walk(tree) if isinstance(n, (ast.If, ast.While, ast.Try, ast.Match))]
     conditional = frozenset(k for n in below for k in range(n.lineno, (n.end_lineno or n.lineno) + 1))
-    return Cues(
-        updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine, conditional, constants
-    )
-
-
-def complements(tree: ast.Module) -> More:
-    """What a script may compute besides, so that its output is there where its gradients are: the function that the
-    derivative in some line is of, with its arguments, and what some turns of a loop alone come to.
-
-    >>> sorted(complements(ast.parse("def f(w): return w * w\\ndef grad_f(w): return w")))
-    [(2, 'f(w=w)')]
-    """
-    found: dict[int, str] = {}
-    for scope in ast.walk(tree):
-        body = scope.body if isinstance(scope, (ast.Module, ast.ClassDef)) else []
-        functions = [n for n in body if isinstance(n, ast.FunctionDef)]
-        for g in [g for g in functions if is_gradient(g.name) or g.name in _BACKWARD]:
-            calls = [(f, call) for f in functions if f is not g and (call := _call(f, g)) is not None]
-            named = [call for f, call in calls if is_derivative(g.name, f"{f.name}()")]
-            others = [call for f, call in calls if is_loss(f.name)]
-            if named or others:
-                found[g.lineno] = "; ".join(named or others)
-        if isinstance(scope, (ast.For, ast.While)):
-            found |= {n.lineno: "" for n in scope.body if isinstance(n, ast.If) and _only_tells(n)}
-            if calls := _objectives_of(scope, tree):
-                found[scope.lineno] = "; ".join(calls)
-    return frozenset(found.items())
-
-
-def _objectives_of(loop: ast.For | ast.While, tree: ast.Module) -> list[str]:
-    """The calls of an objective, elsewhere in the script, for variables that a loop updates by itself."""
-    updated = {_root(ast.unparse(t)) for s in loop.body for t, change, _ in _changes(s) if not _is_counter(change)}
-    functions = {f.name: f for f in tree.body if isinstance(f, ast.FunctionDef) and is_loss(f.name) and _computes(f)}
-    inside = {id(n) for n in ast.walk(loop)}
-    found: dict[str, None] = {}
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if (
-                name in functions and id(node) not in inside
-            ):
-                given = {ast.unparse(a) for a in args} if args else _read(functions[name])
-                if all(isinstance(a, ast.Name) for a in args) and updated & given:
-                    found[ast.unparse(node)] = None
-    return list(found)
-
-
-def _read(f: ast.FunctionDef) -> set[str]:
-    """The variables around a function that it reads, and may so be about."""
-    names = [n for n in ast.walk(f) if isinstance(n, ast.Name)]
-    return {n.id for n in names} - {n.id for n in names if isinstance(n.ctx, ast.Store)}
-
-
-def _call(f: ast.FunctionDef, g: ast.FunctionDef) -> str | None:
-    """A call of f, which only computes, with arguments of g; None where it does more, or has others."""
-    if not _computes(f, g.name):
-        return None
-    mine, its = [a.arg for a in f.args.args], [a.arg for a in g.args.args]
-    needed = mine[: len(mine) - len(f.args.defaults)]
-    if not set(needed) <= set(its) and (len(mine) != len(its) or not is_derivative(g.name, f"{f.name}()")):
-        return None
-    given = [f"{a}={a}" for a in mine if a in its and a != "self"] if set(needed) <= set(its) else its
-    return f"{'self.' if mine[:1] == ['self'] else ''}{f.name}({', '.join(a for a in given if a != 'self')})"
-
-
-def _computes(f: ast.FunctionDef, other: str = "") -> bool:
-    """Whether a function gives a value and does nothing beside; and does not call the ``other`` one."""
-    used = {
-        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(f) if isinstance(n, (ast.Name, ast.Attribute))
-    }
-    stored = [n for n in ast.walk(f) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
-    gives = any(isinstance(n, ast.Return) and n.value for n in ast.walk(f))
-    return gives and not stored and not used & {*_DOING, other}
-
-
-def _only_tells(node: ast.If) -> bool:
-    """Whether a statement tells something in every so many turns, and changes nothing by it."""
-    is_rare = any(isinstance(n, ast.Mod) for n in ast.walk(node.test))
-    names = [t for s in node.body if isinstance(s, ast.Assign) for t in s.targets]
-    plain = all(isinstance(s, (ast.Expr, ast.Assign)) for s in node.body) and not node.orelse
-    return is_rare and plain and all(isinstance(n, ast.Name) for n in names)
+    numbers = script_numbers(tree)
+    followed = _passed(tree, followed) - _counted(tree) - _steps(tree) - {*filter(_OF_TIME.fullmatch, numbers)}
+    return Cues(updates, frozenset(followed), engine, conditional, constants, numbers)
 
 
 def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -297,7 +228,7 @@ def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
         own = [n.targets[0] for n in ast.walk(f) if isinstance(n, ast.Assign)]
         names = {t.id for whole in own for t in ast.walk(whole) if isinstance(t, ast.Name)}
         for statement in ast.walk(f):
-            for target, change, adds in _changes(statement):
+            for target, change, adds in changes(statement):
                 parts = [*ast.walk(change)]
                 has_rate = any(
                     isinstance(n, (ast.Name, ast.Attribute)) and _RATE.fullmatch(ast.unparse(n)) for n in parts
@@ -306,7 +237,7 @@ def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
                 name = ast.unparse(target)
                 if (
                     adds
-                    and _root(name) in names
+                    and root_of(name) in names
                     and (not has_rate or is_gradient(name) or is_loss(name) or name == "g")
                 ):
                     yield statement  # type: ignore[misc]
@@ -322,30 +253,78 @@ def speaks_of_gradients(tree: ast.Module) -> bool:
     return bool(read_cues(tree).updates) or bool(called & NAMES) or any(map(is_gradient, _bound(tree)))
 
 
-def _root(path: str) -> str:
+def root_of(path: str) -> str:
     return path.partition("[")[0]
 
 
-def _changes(statement: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
-    """(target, what is added to it, whether it is not subtracted) of the updates in one statement."""
+def _other_names(tree: ast.Module) -> Mapping[str, set[str]]:
+    """By variable, what else its value is called: ``u = W[i]``, ``new = w - g; w = new``."""
+    found: dict[str, set[str]] = {}
+    for statement in ast.walk(tree):
+        match statement:
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                pairs = [*zip(targets, values, strict=False)]
+            case ast.Assign(targets=[target], value=value):
+                pairs = [(target, value)]
+            case _:
+                continue
+        for target, value in pairs:
+            match value:
+                case ast.Call(func=ast.Attribute(value=ast.Name("np"), attr="copy" | "array"), args=[own]):
+                    of = own
+                case ast.Call(func=ast.Attribute(value=own, attr="copy" | "clone"), args=[]):
+                    of = own
+                case _:
+                    of = value
+            if isinstance(of, (ast.Name, ast.Attribute, ast.Subscript)):
+                found.setdefault(ast.unparse(target), set()).add(ast.unparse(of))
+    return found
+
+
+def _changes_by_call(
+    statement: ast.AST, functions: Mapping[str, ast.FunctionDef]
+) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    """``w = step(w, dw)``, where a function of the script is called as what updates is, or is given a gradient."""
+    match statement:
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Call(func=function, args=args) as call):
+            pass
+        case ast.Assign(targets=[target], value=ast.Call(func=function, args=args) as call):
+            targets = [target]
+        case _:
+            return
+    f = functions.get(tail(ast.unparse(function)))
+    given = [ast.unparse(a) for a in args]
+    if f is not None and (_UPDATING & {*words(f.name)} or any(map(is_gradient, given))):
+        whole = ast.Tuple([call, *(n.value for n in ast.walk(f) if isinstance(n, ast.Return) and n.value)])
+        yield from ((t, whole, False) for t in targets if ast.unparse(t) in given)
+
+
+def changes(
+    statement: ast.AST, others: Mapping[str, set[str]] = MappingProxyType({})
+) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    """(target, what is added to it, whether it is not subtracted) of the updates in one statement; ``others`` are
+    other names of variables."""
     match statement:
         case ast.AugAssign(target=target, op=ast.Add() | ast.Sub() as op, value=value):
             yield target, value, isinstance(op, ast.Add)
         case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(values):
             for t, v in zip(targets, values, strict=True):
-                yield from _changed(t, v)
+                yield from _changed(t, v, others)
         case ast.Assign(targets=[target], value=ast.DictComp(value=value) | ast.ListComp(elt=value)):
             yield from _changed_in_each(target, value, statement.value)  # type: ignore[attr-defined]
         case ast.Assign(targets=[target], value=value):
-            yield from _changed(target, value)
+            yield from _changed(target, value, others)
         case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"), args=[owner, name, value])):
-            yield from _changed(ast.Call(ast.Name("getattr"), [owner, name], []), value)
+            yield from _changed(ast.Call(ast.Name("getattr"), [owner, name], []), value, others)
 
 
-def _changed(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+def _changed(
+    target: ast.expr, value: ast.expr, others: Mapping[str, set[str]]
+) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
     name, here = ast.unparse(target), value
     while isinstance(here, ast.BinOp) and isinstance(here.op, (ast.Add, ast.Sub)):
-        if ast.unparse(here.left) == name:
+        left = ast.unparse(here.left)
+        if left == name or name in others.get(left, ()):
             yield target, here.right if here is value else value, isinstance(here.op, ast.Add)
             return
         if isinstance(here.op, ast.Add) and ast.unparse(here.right) == name:
@@ -375,7 +354,13 @@ def _constants(change: ast.expr) -> Iterator[float | str]:
                 yield ast.unparse(node)
 
 
-def _is_counter(change: ast.expr) -> bool:
+def is_counter(change: ast.expr) -> bool:
+    """Whether whole numbers are added: one, or one or the other as a condition says."""
+    match change:
+        case ast.IfExp(body=body, orelse=other):
+            return is_counter(body) and is_counter(other)
+        case ast.UnaryOp(operand=operand):
+            return is_counter(operand)
     return isinstance(change, ast.Constant) and type(change.value) is int
 
 
@@ -405,8 +390,11 @@ def _moved(tree: ast.Module) -> Iterator[str]:
 
 
 def _shown(tree: ast.Module) -> Iterator[str]:
-    """What may stand beside a difference quotient, however it is called: printed, zipped, compared by a function."""
+    """What may stand beside a difference quotient, however it is called: printed, zipped, compared by a function, or
+    shown by a notebook."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Tuple):
+            yield from (v.id for v in node.value.elts if isinstance(v, ast.Name))
         if isinstance(node, ast.Call) and _BESIDE.search(ast.unparse(node.func)):
             for shown in node.args:
                 values = (

@@ -28,8 +28,9 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.clipping import may_clip, unclipped
-from symgrad.lifting.scripts.cues import More
+from symgrad.lifting.scripts.complements import More
 from symgrad.lifting.scripts.extraction import Pasted
+from symgrad.lifting.scripts.repeatable import is_repeatable, is_size, single_targets
 from symgrad.lifting.scripts.script_record import Given, Key, Limits, Reached
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.lifting.scripts.solvers import NAMES
@@ -296,31 +297,38 @@ class _ScriptRewriter(Rewriter):
         self._functions: list[str] = []
 
     def _bound(self, node: Any, targets: list[ast.expr]) -> list[ast.stmt]:
-        if isinstance(node, ast.Assign) and _is_size(node.value):  # W may be a width here, and weights elsewhere
+        if isinstance(node, ast.Assign) and is_size(node.value):  # W may be a width here, and weights elsewhere
             return [self.generic_visit(node)]  # type: ignore[list-item]
         told = []
-        for target in [t for whole in targets for t in _parts(whole)]:
+        for target in [t for whole in targets for t in single_targets(whole)]:
             match target:
-                case ast.Attribute(value=owner, attr=name) if _is_repeatable(owner):
+                case ast.Attribute(value=owner, attr=name) if is_repeatable(owner):
                     args = [ast.Constant(ast.unparse(target)), copy.deepcopy(owner), ast.Constant(name)]
                     told.append(self._placed(ast.Expr(self.tell("attribute", args, node)), node))
-                case ast.Subscript(value=box, slice=index) if _is_repeatable(box) and _is_repeatable(index):
+                case ast.Subscript(value=box, slice=index) if is_repeatable(box) and is_repeatable(index):
                     args = [ast.Constant(ast.unparse(box)), copy.deepcopy(box), copy.deepcopy(index)]
                     told.append(self._placed(ast.Expr(self.tell("item", args, node)), node))
             match target:
-                case ast.Subscript(value=ast.Attribute(value=owner, attr=name) as box) if _is_repeatable(owner):
+                case ast.Subscript(value=ast.Attribute(value=owner, attr=name) as box) if is_repeatable(owner):
                     args = [ast.Constant(ast.unparse(box)), copy.deepcopy(owner), ast.Constant(name)]
                     told.append(self._placed(ast.Expr(self.tell("rewritten", args, node)), node))
         return [*super()._bound(node, targets), *told]
 
     def visit_Expr(self, node: ast.Expr) -> Any:
-        """``setattr(owner, name, value)`` is an assignment to an attribute."""
+        """``setattr(owner, name, value)`` is an assignment to an attribute; a notebook shows what stands by itself."""
         match node.value:
-            case ast.Call(func=ast.Name(id="setattr"), args=[owner, name, _]) if _is_repeatable(owner):
+            case ast.Call(func=ast.Name(id="setattr"), args=[owner, name, _]) if is_repeatable(owner):
                 path = ast.BinOp(ast.Constant(f"{ast.unparse(owner)}."), ast.Add(), copy.deepcopy(name))
                 told = self.tell("attribute", [path, copy.deepcopy(owner), copy.deepcopy(name)], node)
                 return [self.generic_visit(node), self._placed(ast.Expr(told), node)]
-        return super().visit_Expr(node)
+            case ast.Call() | ast.Constant() | ast.Yield() | ast.YieldFrom() | ast.Await():
+                return super().visit_Expr(node)
+        return self._shown(node)
+
+    def _shown(self, node: Any) -> Any:
+        self.generic_visit(node)
+        node.value = self.tell("shown", [node.value], node)
+        return node
 
     def visit_Return(self, node: ast.Return) -> Any:
         self.generic_visit(node)
@@ -430,7 +438,7 @@ class EventRewriter(_ScriptRewriter):
 
     visit_Name = visit_Attribute = visit_Subscript = visit_BinOp = visit_UnaryOp = ast.NodeTransformer.generic_visit
     visit_JoinedStr = visit_FormattedValue = visit_Try = visit_Compare = ast.NodeTransformer.generic_visit
-    visit_comprehension = visit_If = visit_Assert = ast.NodeTransformer.generic_visit
+    visit_comprehension = visit_If = visit_Assert = _shown = ast.NodeTransformer.generic_visit
 
     def visit(self, node: Any) -> Any:
         if self._lines is None or not isinstance(node, ast.stmt):
@@ -499,43 +507,6 @@ def _header(statement: ast.stmt) -> list[ast.AST]:
 
 
 _CHECKS = (*NAMES, "gradcheck", "gradgradcheck")
-
-
-def _parts(target: ast.expr) -> Iterator[ast.expr]:
-    """The single targets of an assignment."""
-    match target:
-        case ast.Tuple(elts=elements) | ast.List(elts=elements):
-            for e in elements:
-                yield from _parts(e)
-        case ast.Starred(value=value):
-            yield from _parts(value)
-        case _:
-            yield target
-
-
-def _is_size(e: ast.expr) -> bool:
-    """Whether an expression gives whole numbers that say how large something is."""
-    match e:
-        case ast.Attribute(attr="shape" | "size" | "ndim") | ast.Call(func=ast.Name(id="len")):
-            return True
-        case ast.Subscript(value=ast.Attribute(attr="shape")) | ast.BinOp(op=ast.FloorDiv()):
-            return True
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult(), right=right):
-            parts = [e for e in (left, right) if not (isinstance(e, ast.Constant) and type(e.value) is int)]
-            return bool(parts) and all(map(_is_size, parts))
-        case ast.Tuple(elts=elements):
-            return bool(elements) and all(map(_is_size, elements))
-    return False
-
-
-def _is_repeatable(e: ast.expr) -> bool:
-    """Whether an expression may be evaluated twice: it calls nothing but str(), and what gives the names of a scope,
-    and compares nothing: ``h < 0`` is another mask once ``h[h < 0] = 0`` has been done."""
-    calls = [n for n in ast.walk(e) if isinstance(n, ast.Call)]
-    plain = all(isinstance(c.func, ast.Name) and c.func.id in ("str", "globals", "locals", "vars") for c in calls)
-    return plain and not any(
-        isinstance(n, (ast.NamedExpr, ast.Await, ast.Yield, ast.Slice, ast.Compare)) for n in ast.walk(e)
-    )
 
 
 @functools.lru_cache(maxsize=256)  # each point is a run, and they are all of the same text

@@ -12,11 +12,12 @@ from fractions import Fraction
 import numpy as np
 
 from symgrad.errors import NotReproducible
+from symgrad.lifting.scripts.centres import between, whole_values
 from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.losses import LOSSES, Error, parts
+from symgrad.lifting.scripts.losses import LOSSES, Error, parts_of
 from symgrad.lifting.scripts.roles import Derivation, Roles
 from symgrad.lifting.scripts.script_record import Given, Key
-from symgrad.lifting.scripts.trails import Trails, between
+from symgrad.lifting.scripts.trails import Trails, is_whole
 from symgrad.program.builder import Builder
 from symgrad.program.program import Step, dependents, size
 
@@ -30,13 +31,17 @@ CLOSE = 1e-7
 class Place:
     """The value that an event gave, or the ``term``-th of what an update adds to its variable; times ``factor``.
 
-    With a ``path`` it is meant as what had that name before: the same value, in the line that computed it.
+    With a ``path`` it is meant as what had that name before: the same value, in the line that computed it.  ``rates``
+    are numbers that the script names, and the powers of them that it is divided by; ``entries`` are those that the
+    update changes, where it changes some.
     """
 
     key: Key
     term: int | None = None
     factor: Fraction = Fraction(1)
     path: str | None = None
+    rates: tuple[tuple[str, int], ...] = ()
+    entries: tuple[int, ...] | None = None
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
         """Its step in a run; raises `NotReproducible` where the run did not come there."""
@@ -46,40 +51,53 @@ class Place:
         step = event.step if self.path is None else trails.called(event.step, self.path)
         if self.term is not None:
             move = trails.move(event)
-            if move is None or self.term >= len(move.terms):
+            if move is None or self.term >= len(move.terms) or (self.entries and self.entries != move.entries):
                 raise NotReproducible(f"with other values in its inputs, the script changes {self.key[0]} otherwise.")
             step = move.terms[self.term].step
-        b = run.trace.builder
-        return step if self.factor == 1 else b.neg(step) if self.factor == -1 else b.mul(b.number(self.factor), step)
+        b, factor = run.trace.builder, self.factor
+        for name, power in self.rates:
+            factor /= _number(run, name) ** power
+        return step if factor == 1 else b.neg(step) if factor == -1 else b.mul(b.number(factor), step)
+
+
+def _number(run: ScriptRun, name: str) -> Fraction:
+    """The number that a script has under a name, as it is typed."""
+    found = [x for (path, *_), x in run.trace.bound_values.items() if path == name]
+    return Fraction(repr(float(found[-1])))
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A value that is meant as the gradient for an input, or for a part of it that has a ``shape`` of its own."""
+    """A value that is meant as the gradient for an input, or for a part of it that has a ``shape`` of its own; of a
+    matrix, whether it stands ``across``, with the entries of the input one below the other."""
 
     input: Key
     value: Place
     label: str
     why: str
     shape: tuple[int, ...] | None = None
+    across: bool = False
 
 
 @dataclass(frozen=True)
 class Assumed:
     """A loss that the script does not write down: a multiple of one of the catalogue, of a difference in the script;
-    with a penalty of half of ``decay`` times the squares of some entries of variables, where there are any."""
+    with a penalty of half of ``decay`` times the squares of some entries of variables, where there are any, and times
+    the number that the script calls ``by``."""
 
     loss: str
     error: Error
     factor: Fraction
     decay: Fraction = Fraction(0)
     decaying: tuple[tuple[Key, tuple[int, ...]], ...] = ()
+    by: str | None = None
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
         b = run.trace.builder
         b.source = None  # no line of the script says it
         shrunk = [(run.trace.event_at[key].step, entries) for key, entries in self.decaying]
-        made = self.write(b, dependents(b.steps, b.inputs.values()), shrunk)
+        decay = self.decay if self.by is None else self.decay * _number(run, self.by)
+        made = replace(self, decay=decay).write(b, dependents(b.steps, b.inputs.values()), shrunk)
         if made is None:
             raise NotReproducible(
                 f"with other values in its inputs, the script goes another way in line {self.error.line}."
@@ -89,8 +107,7 @@ class Assumed:
     def write(self, b: Builder, moved: set[int], shrunk: Sequence[tuple[int, tuple[int, ...]]] = ()) -> int | None:
         """The loss as a step, of an error that depends on what is ``moved``; None where there is none such.  With a
         penalty on the entries of steps that are ``shrunk``."""
-        error = self.error.step(b.steps)
-        of = parts(b, error, moved) if error is not None else None
+        of = parts_of(b, self.error, moved)
         if of is None:
             return None
         made = LOSSES[self.loss].write(b, of.activation, of.targets, of.weights)
@@ -114,8 +131,10 @@ class Centre:
     nth: int
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
-        quotients = [q for q in trails.quotients() if (q.line, q.nth) == (self.line, self.nth)]
-        found = between(run.trace.builder, quotients[0].high, quotients[0].low) if quotients else None
+        b = run.trace.builder
+        of = [*trails.quotients(), *trails.second_quotients()]
+        quotients = [q for q in of if (q.line, q.nth) == (self.line, self.nth)]
+        found = between(b, *whole_values(b, quotients[0])) if quotients else None
         if found is None:
             raise NotReproducible(f"with other values in its inputs, line {self.line} computes no difference quotient.")
         return found
@@ -148,8 +167,40 @@ class Held:
 
 
 def hold(steps: list[Step], i: int) -> None:
-    """Let nothing be differentiated through a step that names a value."""
-    steps[i] = replace(steps[i], op="stop", params=None)
+    """Let nothing be differentiated through a step that names a value; where entries were written into an array, not
+    through these."""
+    if steps[i].op != "name" or not _hold_written(steps, i):
+        steps[i] = replace(steps[i], op="stop", params=None)
+
+
+def _hold_written(steps: list[Step], i: int) -> bool:
+    """Let nothing be differentiated through the entries that have been written into an array; whether there are such,
+    and a step to hold them in."""
+    at, above = steps[i].args[0], i
+    while len(steps[at].args) == 1 and is_whole(steps, at):
+        at, above = steps[at].args[0], at
+    if not _is_write(steps, at):
+        return False
+    write = steps[at]
+    base, part = write.args
+    if steps[part].args == (base,) and _is_write(steps, base):  # W[i] += ... writes what was written once more
+        first = steps[base]
+        own = steps[first.args[1]]
+        if steps[part].op != "pick" or not np.array_equal(first.params, write.params) or own.shape != steps[part].shape:
+            return False
+        steps[part] = replace(own, op="stop", args=first.args[1:], params=None)
+        steps[at] = replace(write, args=(first.args[0], part))
+        return True
+    if above == i or any(at in s.args for k, s in enumerate(steps) if k != above):
+        return False
+    steps[at] = replace(steps[part], op="stop", args=(part,), params=None)
+    steps[above] = replace(write, args=(base, at), shape=steps[above].shape)
+    return True
+
+
+def _is_write(steps: Sequence[Step], i: int) -> bool:
+    s = steps[i]
+    return s.op == "pick" and len(s.args) == 2 and size(steps[s.args[0]].shape) == size(s.shape)
 
 
 @dataclass(frozen=True)
@@ -177,6 +228,7 @@ class Hypothesis:
     is_sure: bool = True  # whether the script itself says what is differentiated, and by value it is so
     notes: tuple[str, ...] = ()  # what is told of the parts that are not in it
     unjudged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # variables with steps of nothing known
+    order: int | None = None  # of a matrix of derivatives: 1 where its rows are those of several values
 
     @property
     def until(self) -> frozenset[Key]:
@@ -200,12 +252,16 @@ class Hypothesis:
         """The parts in one run."""
         trails, b = Trails(run.trace), run.trace.builder
         output = self.output.step(run, trails)
-        output = b.sum(output) if b.shape(output) else output
+        if b.shape(output):  # of a matrix of derivatives it stays what it is, in no more brackets than it needs
+            many = tuple(n for n in b.shape(output) if n > 1)
+            output = b.sum(output) if self.order is None else b.reshape(output, many)
         inputs, derivations = {}, []
         for c, name in zip(self.claims, self.names, strict=True):
             node = Place(c.input).step(run, trails) if c.shape is None else b.inputs[name]
             step = c.value.step(run, trails)
             step = b.reshape(step, c.shape) if c.shape is not None else run.trace.made(step)
+            if self.order is not None:
+                step = _laid(b, step, b.shape(output if self.order == 1 else node), b.shape(node), c)
             if c.value.term is not None and size(b.shape(step)) == size(b.shape(node)):
                 step = b.reshape(step, b.shape(node))
             if c.value.term is not None and b.steps[step].op != "name":  # so that it is a line of the derivation
@@ -214,8 +270,19 @@ class Hypothesis:
             inputs[name] = node
             derivations.append(Derivation(name, c.label, node, step, c.why, None))
         return Roles(
-            output, self.output_name, None, inputs, tuple(derivations), (), self.assumed, self.notes, self.unjudged
-        )
+            output, self.output_name, None, inputs, tuple(derivations), (), self.assumed, self.notes, self.unjudged,
+            self.order or 1,
+        )  # fmt: skip
+
+
+def _laid(b: Builder, matrix: int, rows: tuple[int, ...], columns: tuple[int, ...], c: Claim) -> int:
+    """A matrix of derivatives, laid out as a Jacobian is, under the name that it has."""
+    if b.shape(matrix) == rows + columns and not c.across:
+        return matrix
+    order = np.arange(1, size(rows) * size(columns) + 1)
+    order = order.reshape(size(columns), size(rows)).T if c.across else order
+    b.source = b.steps[matrix].source
+    return b.name(b.pick([matrix], order.reshape(-1), rows + columns), c.label)
 
 
 def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[str, float | None, float]:

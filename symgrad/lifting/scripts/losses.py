@@ -71,11 +71,15 @@ LOSSES: dict[str, Loss] = {
 @dataclass(frozen=True)
 class Error:
     """Where a backward pass begins: the ``nth`` difference of an activation and its targets in a line, or the ``nth``
-    stack of such differences, or multiple of them by weights."""
+    stack of such differences, or multiple of them by weights.  The targets may be computed from the inputs too, as
+    those of a value that is learnt from its own estimate of the next one: then they are the side that is ``held``.
+    Where a loop computes ``many`` differences before anything is updated, they are meant together."""
 
     line: int
     nth: int
     op: str = "sub"
+    held: int | None = None
+    many: int = 1
 
     def step(self, steps: Sequence[Step]) -> int | None:
         found = [i for i, s in enumerate(steps) if s.op == self.op and s.source and s.source.line == self.line]
@@ -97,15 +101,19 @@ class Parts:
 _TURNS = 4  # errors of one line that are tried
 
 
-def errors(trails: Trails, moved: set[int], upto: int) -> Iterator[tuple[Error, int]]:
-    """The differences of something that depends on the inputs (``moved``) and something that does not; then stacks of
-    such differences, and multiples of either."""
+def errors(trails: Trails, moved: set[int], upto: int, changed: Sequence[int]) -> Iterator[tuple[Error, int]]:
+    """The differences of something that depends on the inputs (``moved``) and something that does not, together where
+    none of the steps that are ``changed`` is between; then stacks of such differences, and multiples of either."""
     count: Counter[tuple[int, str]] = Counter()
     found: set[int] = set()  # the differences, and what names, stacks or multiplies them
     made: list[tuple[Error, int]] = []
+    singles: list[tuple[Error, int, list[int]]] = []
+    turns: dict[int, tuple[int, list[int]]] = {}  # by line, the differences since the last change
+    shapes: dict[int, tuple[int, ...]] = {}
     for i, s in enumerate(trails.steps[:upto]):
         mine = found.intersection(s.args)
         is_one = s.op == "sub" and (s.args[0] in moved) != (s.args[1] in moved)
+        is_of_itself = s.op == "sub" and s.args[0] in moved and s.args[1] in moved
         is_made = bool(mine) and (s.op == "mul" or (s.op == "pick" and len(s.args) > 1))
         found |= {i} if is_one or is_made or (mine and s.op in ("name", "cast", "pick")) else set()
         if s.op in ("sub", "pick", "mul") and s.source is not None and s.source.line is not None:
@@ -113,19 +121,48 @@ def errors(trails: Trails, moved: set[int], upto: int) -> Iterator[tuple[Error, 
             count[s.source.line, s.op] += 1
             error = Error(s.source.line, nth, s.op)
             if is_one:
-                yield error, i
+                turn = sum(c < i for c in changed)
+                if (last := turns.get(s.source.line)) is None or last[0] != turn or shapes[s.source.line] != s.shape:
+                    last = turns[s.source.line] = (turn, [])
+                    singles.append((error, i, last[1]))
+                last[1].append(nth)
+                shapes[s.source.line] = s.shape
+            elif is_of_itself and nth < _TURNS:
+                made += [(replace(error, held=k), i) for k in (0, 1)]
             elif is_made and nth < _TURNS:
                 made.append((error, i))
+    yield from ((replace(e, many=len(of)) if of == [*range(of[0], of[0] + len(of))] else e, i) for e, i, of in singles)
     yield from made
 
 
-def parts(b: Builder, error: int, moved: set[int]) -> Parts | None:
+def parts_of(b: Builder, error: Error, moved: set[int]) -> Parts | None:
+    """What an error is made of, see `parts`; of many, stacked."""
+    found = [i for i, s in enumerate(b.steps) if s.op == error.op and s.source and s.source.line == error.line]
+    mine = found[error.nth : error.nth + error.many]
+    several = [parts(b, i, moved, error.held) for i in mine]
+    known = [p for p in several if p is not None]
+    if not known or len(known) < error.many:
+        return None
+    if error.many == 1:
+        return known[0]
+    shape = (error.many, *b.shape(mine[0]))
+    if any(b.shape(i) != b.shape(mine[0]) for i in mine):
+        return None
+    stack = Step("pick", tuple(mine), np.arange(1, size(shape) + 1), shape, b.dtype(mine[0]))
+    return _stacked(b, stack, known)
+
+
+def parts(b: Builder, error: int, moved: set[int], held: int | None = None) -> Parts | None:
     """What an error is made of; None where it is no difference of something that is ``moved`` and something that is
     not, and no stack of differences or multiple of one by weights that have nothing to do with either.
 
     Where one is taken off single entries (``p[range(n), y] -= 1``), the targets are one there and zero elsewhere.
+    Targets that are ``held`` are computed from what is moved, and taken as given.
     """
     s = b.steps[error]
+    if held is not None:
+        a, t = s.args[1 - held], b.emit("stop", (s.args[held],), None, b.shape(s.args[held]), b.dtype(s.args[held]))
+        return Parts(a, t, None, frozenset({error}), (a, s.args[held]))
     match s.op:
         case "name" | "cast":
             return parts(b, s.args[0], moved)

@@ -20,8 +20,10 @@ from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.assumed_losses import assumed_loss, is_written
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
+from symgrad.lifting.scripts.hessians import compared_matrix
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Claim, Held, Hypothesis, Place, Scaled, hold
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
+from symgrad.lifting.scripts.policies import policy_objective
 from symgrad.lifting.scripts.proposals import asked_for, tie
 from symgrad.lifting.scripts.roles import NAMED
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, full_paths
@@ -30,6 +32,7 @@ from symgrad.lifting.scripts.weighing import NAMED_SO, NICE, STATED, Row, Sight,
 from symgrad.program.builder import Builder
 from symgrad.program.program import size
 
+_PASSED = 6.0  # what an output loses that is passed on the way to another, and under which nothing is right
 _TARGETS = frozenset("target targets advantage advantages adv baseline bootstrap".split())
 
 
@@ -44,6 +47,8 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
     """
     w = Weighing(Pairs(run, text, told))
     b = run.trace.builder
+    if told == NOTHING and (matrix := compared_matrix(w)) is not None:
+        return (matrix,)
     rows = [w.row(o, b, w.pairs) for o in [*w.outputs(told.output), *w.centres()]]
     if not any(r.cue >= STATED and r.rights for r in rows):
         rows += [w.row(o, b, w.pairs) for o in w.weighted(b)]
@@ -54,10 +59,15 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
         _held(w, r) if r.cue >= STATED and any(w.all.update_of(s.pair) not in right for s in r.sights) else r
         for r in rows
     ]
-    rows = sorted((r for r in rows if r.sights), key=lambda r: (r.cue < NAMED_SO, -r.score))
+    rows = [r for r in rows if r.sights]
+    passed = {id(r) for r in rows if not r.rights and _is_passed(w, r, rows)}
+    rows.sort(key=lambda r: (r.cue < NAMED_SO, _PASSED * (id(r) in passed) - r.score))
     top = rows[0] if rows else None
     if told.output is None and (top is None or not (top.rights or top.is_stated)):
         assumed = assumed_loss(w, b, w.pairs)
+        drawn = policy_objective(w, b, w.pairs) if w.run.trace.draws else None
+        if drawn is not None and (assumed is None or drawn.rights > assumed.rights):
+            assumed = drawn
         if assumed is not None and top is not None and is_written(w, top, assumed):
             assumed = None
         top = assumed if assumed is not None and (top is None or assumed.rights > top.rights) else top
@@ -81,6 +91,19 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
     first, *more = (_hypothesis(w, _scaled(r)) for r in found)
     unjudged, notes = left_out(w, found, rows)
     return replace(first, notes=(*first.notes, *notes), unjudged={} if told.wrt else unjudged), *more
+
+
+def _is_passed(w: Weighing, row: Row, rows: Sequence[Row]) -> bool:
+    """Whether an output is only on the way: to another one, or to what is meant as a gradient where another output is
+    not, such as a length that is called L."""
+
+    def is_used(r: Row) -> bool:
+        return any(r.output.step in w.trails.before(i) for s in row.sights for _, i in s.pair.steps)
+
+    others = [r for r in rows if r.cue >= STATED and r.output.step != row.output.step]
+    steps = w.run.trace.builder.steps
+    behind = any(row.output.step in w.trails.before(r.output.step, steps) for r in others)
+    return behind or (is_used(row) and not all(map(is_used, others)))
 
 
 def _of_one_each(rows: Sequence[Row]) -> list[Row]:
@@ -160,7 +183,7 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
     if len(rates) == 1:  # the wrong steps have it as well
         (rate,) = rates
         sights = [replace(s, rate=rate) if s.word != "right" and w.has_rate(s.pair, rate) else s for s in sights]
-    sights = [replace(s, pair=s.without(s.rate)) for s in _at_said_rates(w, sights)]
+    sights = [replace(s, pair=w.without_rate(s)) for s in _at_said_rates(w, sights)]
     if any(s.renewed for s in sights):  # the updates are not there any more
         sights = [replace(s, pair=_by_name(w, s.pair)) for s in sights]
     tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]

@@ -11,22 +11,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+import numpy as np
+
 from symgrad.errors import BadInput, UnknownName, close_names
 from symgrad.lifting.scripts import cues
+from symgrad.lifting.scripts.centres import between
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import Place
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED
 from symgrad.lifting.scripts.script_record import Event, Key
 from symgrad.lifting.scripts.solvers import NAMES
-from symgrad.lifting.scripts.trails import SMALL, Move, Term, Trails, between
+from symgrad.lifting.scripts.trails import SMALL, Move, Term, Trails
 from symgrad.program.builder import Builder
 from symgrad.program.program import size
 
 UPDATED, COMPARED = "with which the script updates it", "which the script compares with a difference quotient"
 CHECKED, OF_ENGINE = "which {} is given as the derivative", "which the script's own backward pass gives"
-PRIMARY = (UPDATED, COMPARED, *(CHECKED.format(n) for n in NAMES), OF_ENGINE, AS_TOLD)
+MOVING = "by which the script moves what changes it"
+PRIMARY = (UPDATED, COMPARED, MOVING, *(CHECKED.format(n) for n in NAMES), OF_ENGINE, AS_TOLD)
 UNNAMED = "the step"
+_FORCES = frozenset("force forces f fx fy fnet torque torques".split())  # minus the slope of an energy
 _NAMESAKES = 8  # values of a claim's name that are looked at
 _TURNS = 4  # updates of one variable that are looked at
 _PARTS = 4  # parts of one variable that are
@@ -92,8 +97,11 @@ class Pairs:
         self.steps = self.trails.steps
         self.events = self.trails.events
         self.quotients = self.trails.quotients()
+        self.moved: set[int] = set()  # the values of what moves, after a step in time
+        self.beside: dict[int, int] = {}  # what the script compares with difference quotients, each with one
         self._falls: list[bool] = []  # whether each is minus the slope
-        self.numeric = self.trails.after({*(q.step for q in self.quotients), *run.trace.opaque})
+        differences = [*self.quotients, *self.trails.second_quotients()]
+        self.numeric = self.trails.after({*(q.step for q in differences), *run.trace.opaque})
         self.found = self._asked(self._best())
 
     def variable_of(self, event: Event) -> tuple[str, int]:
@@ -151,7 +159,7 @@ class Pairs:
         return list(best.values())
 
     def _updated(self) -> Iterator[Pair]:
-        groups: list[dict[int, tuple[Move, int, Term]]] = []
+        groups: list[dict[int, tuple[Move, tuple[tuple[int, Term], ...]]]] = []
         common: list[set[int]] = []
         moves = [(move, self.trails.event_of[move.bases[-1]]) for move in self._moves()]
         paths = {base.path for _, base in moves}
@@ -166,8 +174,13 @@ class Pairs:
             for v, _ in self.trails.origins(t.step, 0)
             if self.variable_of(self.trails.event_of[v]) != self.variable_of(base)
         }  # what another variable is updated with: a sum of parts of a gradient, perhaps
+        motions = self._motions(moves)
         for move, base in moves:
             shape = self.steps[base.step].shape
+            if self.variable_of(base) in (*motions, *motions.values()):
+                self.moved.add(move.event.step)
+                yield from self._forces(move, motions.get(self.variable_of(base)))
+                continue
             is_one = cues.is_gradient(base.path) or any(cues.names_gradient(base.path, p) for p in paths)
             is_one &= not first[self.variable_of(base)]  # as that is to no gradient: d may be for discriminator
             is_one |= self.variable_of(base) in summed and not self.text.has_rate(move.event.line or 0)
@@ -180,7 +193,6 @@ class Pairs:
                 terms = [(k, t) for k, t in enumerate(move.terms) if not self._is_a_part(t, base)]
                 named = [(k, t) for k, t in terms if t.named and size(self.steps[t.step].shape) == 1]
                 called = [(k, t) for k, t in named if cues.is_gradient(self._path(t))]
-                k, term = (called or named or terms or list(enumerate(move.terms)))[0]
                 mine = next(
                     (g for g, c in zip(groups, common, strict=True) if entry not in g and c & {*move.bases}), None
                 )
@@ -188,21 +200,59 @@ class Pairs:
                     mine = {}
                     groups.append(mine)
                     common.append(set(move.bases))
-                mine[entry] = move, k, term
+                mine[entry] = move, (*called, *named, *terms, *enumerate(move.terms))
                 common[groups.index(mine)] &= set(move.bases)
         for group, bases in zip(groups, common, strict=True):
             base = self.trails.event_of[min(bases)]
-            found = sorted(group.items())
-            places = tuple(Place(m.event.key, k, Fraction(-t.sign)) for _, (m, k, t) in found)
+            every = all(terms[0][1].named for _, terms in group.values())  # else what is added, with its factors
+            of = {e: (m, *next((x for x in ts if every or not x[1].named), ts[0])) for e, (m, ts) in group.items()}
+            found = sorted(of.items())
+            places = tuple(Place(m.event.key, k, Fraction(-t.sign), entries=m.entries) for _, (m, k, t) in found)
             labels = [self._described(t, base)[0] for _, (_, _, t) in found]
             steps = tuple((entry, t.step) for entry, (_, _, t) in found)
             signs = tuple(-t.sign for _, (_, _, t) in found)
-            changed = tuple(m.event.step for m, _, _ in group.values())
+            changed = tuple(m.event.step for m, _ in group.values())
             yield Pair(base, places, steps, signs, ", ".join(labels), UPDATED, 7.0, max(changed), changed)
             for k, after in enumerate(changed[:_PARTS] if len(changed) > 1 else ()):  # each may be a step of its own
                 part = (places[k],), (steps[k],), (signs[k],), labels[k]
                 others = tuple(e for e, _ in steps if e != steps[k][0])
                 yield Pair(base, *part, UPDATED, 6.9, after, (after,), others=others)
+
+    def _motions(self, moves: Sequence[tuple[Move, Event]]) -> dict[tuple[str, int], tuple[str, int]]:
+        """The variables that others are moved by, each with that: ``v += dt*F; x += dt*v`` is no descent.  A number of
+        the script's is in both, as the step in time; a gradient that is summed up has its rate alone."""
+        lines: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+        for move, base in moves:
+            lines[self.variable_of(base)].add(move.event.line or 0)
+        numbers = {path for (path, *_), x in self.run.trace.bound_values.items() if np.size(x) == 1}
+
+        def said(at: set[int]) -> set[object]:
+            return {c for line in at for c in self.text.constants.get(line, ()) if c in numbers}
+
+        found: dict[tuple[str, int], tuple[str, int]] = {}
+        for move, base in moves:
+            own = self.variable_of(base)
+            for t in [t for t in move.terms if t.named][:1]:
+                by = [self.trails.event_of[i] for i, _ in self.trails.origins(t.step, 0)]
+                for other in {
+                    self.variable_of(e) for e in by if self.steps[e.step].shape == self.steps[base.step].shape
+                }:
+                    if other != own and other in lines and said({move.event.line or 0}) & said(lines[other]):
+                        found[other] = own
+        return found
+
+    def _forces(self, move: Move, moved: tuple[str, int] | None) -> Iterator[Pair]:
+        """What changes a velocity, where it is called a force, or a slope: for what moves at that velocity."""
+        for k, t in enumerate(move.terms):
+            path = self._path(t)
+            if not t.named or not (_FORCES & {*cues.words(cues.tail(path))} or cues.is_gradient(path)):
+                continue
+            before = self.trails.before(t.step)
+            own = [e for e in self.events if self.variable_of(e) == moved and e.step in before]
+            if own and size(self.steps[own[-1].step].shape) == size(self.steps[t.step].shape):
+                place = Place(move.event.key, k, Fraction(-t.sign), entries=move.entries)
+                label, steps, after = path if t.sign < 0 else f"-{path}", ((-1, t.step),), move.event.step
+                yield Pair(own[-1], (place,), steps, (-t.sign,), label, MOVING, 7.0, after, entries=move.entries or ())
 
     def _of_move(self, move: Move, base: Event) -> Iterator[Pair]:
         """What an update adds to its variable, or to some entries of it."""
@@ -221,7 +271,7 @@ class Pairs:
             weight += 0.1 * k * (not term.named)  # rather without the rate than with it
             steps = ((-1, term.step),)
             if term.sign > 0 and term.named:  # it may go uphill, or be called a gradient and be none
-                place = Place(move.event.key, k)
+                place = Place(move.event.key, k, entries=move.entries)
                 yield Pair(
                     base,
                     (place,),
@@ -235,7 +285,7 @@ class Pairs:
                     entries=entries,
                     scale=term.scale,
                 )
-            place = Place(move.event.key, k, Fraction(-term.sign))
+            place = Place(move.event.key, k, Fraction(-term.sign), entries=move.entries)
             label = label if term.sign < 0 or not term.named else f"-{label}"
             signs = (-term.sign,)
             yield Pair(
@@ -271,8 +321,9 @@ class Pairs:
         groups += [list(g.args) for g in trace.builder.guards if len(g.args) == 2]
         groups += [list(p) for p in trace.compared]
         for group in groups:
-            if any(i in self.numeric for i in group):
-                beside |= {i for i in group if i not in self.numeric}
+            of = [i for i in group if i in self.numeric]
+            beside |= {i for i in group if of and i not in self.numeric}
+            self.beside |= {i: of[0] for i in group if of and i not in self.numeric}
         claims: dict[int, Event] = {}
         for i in sorted(beside):
             event = self.trails.variable(i) or self.trails.returned(i)

@@ -13,7 +13,7 @@ import numpy as np
 
 from symgrad.errors import BadInput
 from symgrad.lifting.scripts import cues
-from symgrad.lifting.scripts.pairs import UNNAMED, Told
+from symgrad.lifting.scripts.pairs import UNNAMED, UPDATED, Told, is_called
 from symgrad.lifting.scripts.weighing import Row, Weighing
 from symgrad.program.program import size
 
@@ -42,7 +42,10 @@ def asked_for(w: Weighing, told: Told) -> BadInput:
         where.append(f"    numbers that it computes: {', '.join(losses[:6])}")
     if first:
         where.append(f"    gradients, as it seems: {', '.join(f'{g} for {x}' for x, g in list(first.items())[:6])}")
-    elif found:
+    steps = {p.input.path: p.values[0].key[1] for p in w.pairs if p.why == UPDATED and p.label.startswith(UNNAMED)}
+    if steps and not first:
+        where.append(f"    updates: {', '.join(f'of {x} in line {line}' for x, line in list(steps.items())[:6])}")
+    elif found and not first:
         where.append(f"    variables that hold numbers: {', '.join(found[:8])}")
     if not losses and not first and (line := _uncalled(w)) is not None:
         return BadInput(
@@ -56,7 +59,16 @@ def asked_for(w: Weighing, told: Told) -> BadInput:
             where="\n".join(where),
             instead=f"Add a line that computes it, before its gradients are: loss = {_objective(w)}",
         )
-    lacking = "what is differentiated" if first else "what is meant as a gradient"
+    if w.trails.averages and not first and not steps and told.output is None:
+        (path, line), goal = next(iter(w.trails.averages.items()))
+        name = f" {w.trails.name_of(goal)}" if w.trails.name_of(goal) else " another value"
+        return BadInput(
+            f"line {line} moves {path} some of the way to{name}, as an average or an estimate is moved: there is no "
+            "derivative in that, so nothing to judge.",
+            where="\n".join(where) or None,
+            instead="If it is meant as a descent, add the loss that it descends, and its gradient as a variable.",
+        )
+    lacking = "what is differentiated" if first or steps else "what is meant as a gradient"
     outputs = [told.output] if told.output else losses
     several = [Told(o, told.wrt, pairs) for o in outputs[:2] for pairs in (first or _guess(w, o),) if pairs]
     several += [Told(o, told.wrt, {x: g}) for o in outputs[:1] for x, g in first.items() if len(first) > 1]
@@ -64,7 +76,9 @@ def asked_for(w: Weighing, told: Told) -> BadInput:
         f"the script does not call autograd, and nothing in it says {lacking}.",
         "\n".join(where) or None,
         several,
-        "Add the backward pass, or a loss and an update, to the script.",
+        "Add the line that computes the loss which the updates descend."
+        if first or steps
+        else "Add the backward pass, or a loss and an update, to the script.",
     )
 
 
@@ -99,14 +113,18 @@ def _uncalled(w: Weighing) -> str | None:
 
 
 def _guess(w: Weighing, output: str) -> dict[str, str]:
-    """An input and a variable of its shape that may be its gradient, to show how one says it: no other value of the
-    input, and not the output."""
+    """An input and a variable of its shape that may be its gradient, to show how one says it: the output is computed
+    from the one, and has nothing to do with the other, which is no other value of the input."""
     events = [e for e in w.events if "()" not in e.path and w.trails.event_of.get(e.step) is e and e.path != output]
-    for e in reversed(events):
+    step = next((e.step for e in w.events if is_called(e.path, output)), None)
+    before = w.trails.before(step) if step is not None else set[int]()
+    after = w.trails.after({step}) if step is not None else set[int]()
+    moving = {u.target for found in w.text.updates.values() for u in found}
+    for e in reversed([e for e in events if e.step not in before | after | w.numeric and e.path not in moving]):
         own = {w.trails.event_of[i].path for i, _ in w.trails.origins(e.step, 0)}
         for other in events:
             fits = w.steps[e.step].shape == w.steps[other.step].shape and other.step in w.trails.before(e.step)
-            if fits and other.path not in own and e.step not in w.numeric:
+            if fits and other.step in before and other.path not in own:
                 return {cues.tail(other.path): cues.tail(e.path)}
     return {}
 

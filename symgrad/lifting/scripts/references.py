@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.scripts.script_record import Event
+from symgrad.lifting.scripts.script_record import Drawn, Event
 from symgrad.lifting.scripts.solvers import NAMES, Calling, solve
 from symgrad.lifting.tracing.aten import is_float
 from symgrad.lifting.tracing.recorder import Recorder
@@ -51,6 +51,8 @@ class Referring(Recorder, Calling, Protocol):
     def approximated(self, value: np.ndarray) -> Any: ...
 
     def inside(self, function: Any) -> Exception: ...
+
+    def line(self) -> int | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +109,8 @@ def _taken(out: torch.Tensor, x: torch.Tensor, order: int) -> torch.Tensor:
 
 
 def reference(t: Referring, function: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-    """What a library's derivative of a function of the script's gives; NotImplemented where ``function`` takes none."""
+    """What a library's derivative of a function of the script's gives, or its test of two values; NotImplemented where
+    ``function`` is neither."""
     if isinstance(function, Derivative):
         return function(*args, **options)
     try:
@@ -118,6 +121,8 @@ def reference(t: Referring, function: Any, args: tuple[Any, ...], options: Mappi
         called = getattr(function, "__name__", "")
         if called in (*NAMES, "approx_fprime") and "scipy" in str(function.__module__):
             return _approximate(t, *args, **options) if called not in NAMES else solve(t, called, args, options)
+        if str(getattr(function, "__module__", "")).startswith(("numpy.testing", "torch.testing")):
+            return _tested(t, function, args, options)
         if any(isinstance(a, Derivative) for a in args):
             raise t.inside(next(a.function for a in args if isinstance(a, Derivative)))
         return NotImplemented
@@ -160,7 +165,7 @@ def custom(function: Any, given: Sequence[Any], order: int) -> list[tuple[str, l
         return [(owner.__name__, [x.detach().clone() if isinstance(x, torch.Tensor) else x for x in given], order)]
 
 
-def tested(t: Referring, function: Any, args: Any, options: Any) -> Any:
+def _tested(t: Referring, function: Any, args: Any, options: Any) -> Any:
     """A testing function: what it is given together is compared; it runs on plain values."""
     steps = [t.step_of(a) for a in args[:2] if not isinstance(a, (str, type)) and not callable(a)]
     if len(steps) == 2:
@@ -168,3 +173,14 @@ def tested(t: Referring, function: Any, args: Any, options: Any) -> Any:
     plain = [torch.as_tensor(t.value_of(a)) if isinstance(a, torch.Tensor) else t.value_of(a) for a in args]
     with quiet():
         return function(*plain, **{k: t.value_of(v) for k, v in options.items()})
+
+
+def drawn(t: Referring, function: Any, args: Sequence[Any], options: Mapping[str, Any], outcome: Any) -> list[Drawn]:
+    """What ``rng.choice(n, p=...)`` has drawn, by probabilities that are followed."""
+    owner, p = getattr(function, "__self__", None), options.get("p", args[3] if len(args) > 3 else None)
+    is_draw = isinstance(owner, (np.random.RandomState, np.random.Generator)) and function.__name__ == "choice"
+    if not is_draw or np.ndim(outcome) or not t.is_traced(p) or (line := t.line()) is None:
+        return []
+    among = np.arange(args[0]) if np.ndim(args[0]) == 0 else np.asarray(args[0])
+    places = np.flatnonzero(among == outcome)
+    return [Drawn(line, t.step_of(p), int(places[0]))] if places.size else []

@@ -54,6 +54,7 @@ class Roles:
     assumed: str | None = None  # the loss, where the script computes none
     notes: tuple[str, ...] = ()  # what is told of other parts
     unjudged: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # variables with steps of nothing known
+    order: int = 1  # 2 where the derivations are of second derivatives and no call says so
 
 
 # ------------------------------------------------------------------------------------------------ inputs

@@ -10,14 +10,14 @@ from symgrad.lifting.tracing.named_numbers import may_move
 __all__ = ["script_numbers", "with_numbers"]
 
 
-def script_numbers(code: str) -> dict[str, float]:
+def script_numbers(code: str | ast.Module) -> dict[str, float]:
     """The floats that have one name each, and no other value under it.
 
     >>> script_numbers("a = 0.5\\nfor k in range(3):\\n    b = 0.1\\ndef f(x, c=-2.5, n=3): pass\\n")
     {'a': 0.5, 'c': -2.5}
     """
     found: dict[str, set[float]] = {}
-    for name, value, _ in _typed(ast.parse(code)):
+    for name, value, _ in _typed(ast.parse(code) if isinstance(code, str) else code):
         found.setdefault(name, set()).add(value)
     return {name: values.pop() for name, values in found.items() if len(values) == 1 and may_move(max(values))}
 
@@ -42,9 +42,16 @@ def _typed(tree: ast.Module) -> Iterator[tuple[str, float, ast.expr]]:
     stored = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
     for s in tree.body:
         match s:
-            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
-                if stored.count(name) == 1 and value is not None and (x := _number(value)) is not None:
-                    yield name, x, value
+            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)) if len(targets) == len(values):
+                found: list[tuple[ast.expr, ast.expr | None]] = [*zip(targets, values, strict=True)]
+            case ast.Assign([target], value) | ast.AnnAssign(target, _, value):
+                found = [(target, value)]
+            case _:
+                continue
+        for target, value in found:
+            name = target.id if isinstance(target, ast.Name) else ""
+            if stored.count(name) == 1 and value is not None and (x := _number(value)) is not None:
+                yield name, x, value
     for f in ast.walk(tree):
         if isinstance(f, (ast.FunctionDef, ast.Lambda)):
             positional = [*f.args.posonlyargs, *f.args.args]

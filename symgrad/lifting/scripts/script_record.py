@@ -134,6 +134,15 @@ class Checked:
 
 
 @dataclass(frozen=True, eq=False)
+class Drawn:
+    """Where one of several things was drawn: the step of their probabilities, and which one it was."""
+
+    line: int
+    probabilities: int
+    outcome: int
+
+
+@dataclass(frozen=True, eq=False)
 class Leaf:
     """A tensor that requires a gradient, with the step of its value; ``fresh`` if that step is an input."""
 

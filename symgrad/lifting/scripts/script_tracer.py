@@ -18,13 +18,14 @@ import torch
 
 from symgrad.errors import BadInput
 from symgrad.lifting.scripts.accumulation import Accumulated
-from symgrad.lifting.scripts.references import Derivative, custom, reference, tested
+from symgrad.lifting.scripts.references import Derivative, custom, drawn, reference
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import (
     AutogradCall,
     AutogradResult,
     Cell,
     Checked,
+    Drawn,
     Event,
     Given,
     Key,
@@ -88,6 +89,7 @@ class ScriptTracer(Tracer):
         self.checked: list[Checked] = []  # what checks and solvers of a library were given
         self.functions: list[int] = []  # what libraries get of the functions that they differentiate, or are told of
         self.displaced: list[int] = []  # the points at which they do
+        self.draws: list[Drawn] = []  # by probabilities that are followed
         self.differences: list[int] = []  # what a library gives for difference quotients
         self.shows: list[tuple[int | None, int]] = []  # (line, step) of what was printed
         self.compared: list[tuple[int, int]] = []  # steps that a testing function was given together
@@ -594,6 +596,5 @@ class ScriptTracer(Tracer):
             given = [args[1]] if isinstance(args[1], torch.Tensor) else args[1]  # the check is not run under a tracer
             self.gradchecked += custom(args[0], given, 2 if function is torch.autograd.gradgradcheck else 1)
             return True
-        if str(getattr(function, "__module__", "")).startswith(("numpy.testing", "torch.testing")):
-            return tested(self, function, args, options)
-        return super().call(function, *args, **options)
+        self.draws += drawn(self, function, args, options, out := super().call(function, *args, **options))
+        return out

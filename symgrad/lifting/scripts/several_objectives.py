@@ -6,7 +6,7 @@ own, with the updates that are its.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +39,7 @@ def shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
     rows = [replace(r, sights=tuple(s for s in r.sights if s.pair in fresh)) for r in rows]
     settled = set().union(*(w.trails.before(mine[v].pair.steps[0][1]) for v in own))  # a derivation, and no objective
     may_be = [r for r in rows if r.sights and r.output.step not in settled]
-    apart = [r for r in may_be if not _is_of_one_formula(w, top, r)]
+    apart = [r for r in may_be if w.has_turns(r.output.step) or not _is_of_one_formula(w, top, r)]
     before = w.trails.before(top.output.step, w.run.trace.builder.steps)
     early = {w.all.update_of(p) for p in fresh if before & {*p.changed}}  # of a part of it, computed before the rest
     given: dict[int, list[Update]] = {}  # by the place of an output in ``rows``
@@ -199,6 +199,8 @@ def left_out(
             is_step = _is_called_so(p) or (is_trained and _is_descent(w, p, [*found, *rows]))
             by = evident if known is not None or is_step else others
             by.setdefault(p.input.path, set()).add(p.values[0].key[1])
+    for name, line in _unseen(w, found):
+        evident.setdefault(name, set()).add(line)
     notes = [
         f"Nothing was found that the steps of `{name}` in line {', '.join(map(str, sorted(lines)))} are a gradient of: "
         "they were not judged."
@@ -217,6 +219,24 @@ def left_out(
     }
     notes += [f"Nothing was found that is meant as a gradient of `{name}`." for name in names]
     return {name: tuple(sorted(lines)) for name, lines in evident.items()}, tuple(notes)
+
+
+def _unseen(w: Weighing, found: Sequence[Row]) -> Iterator[tuple[str, int]]:
+    """The updates at a rate, by variable and line, of what an output is computed from, that the record does not show as
+    updates: such as those that are written into a transpose."""
+    known = {v.key[1] for r in found for s in r.sights for v in s.pair.values} | {n for _, n in w.trails.averages}
+    judged = {w.all.variable_of(s.pair.input) for r in found for s in r.sights}
+    steps = w.run.trace.builder.steps
+    direct = dependencies(steps, [r.output.step for r in found if r.assumed is None], w.changed)
+    assumed = [r.output.place.error.step(steps) for r in found if isinstance(r.output.place, Assumed)]
+    direct |= dependencies(steps, [e for e in assumed if e is not None], w.changed)
+    for line, updates in w.text.updates.items():
+        for u in updates if line not in known and w.text.has_rate(line) else ():
+            name = cues.root_of(u.target)
+            own = [e for e in w.events if e.path == name and w.all.variable_of(e) not in judged]
+            here = [e for e in own if e.line == line and size(w.steps[e.step].shape) > 1]
+            if here and direct & w.trails.before(own[0].step) and not {e.step for e in here} & w.all.moved:
+                yield name, line
 
 
 def _is_of_its_place(w: Weighing, p: Pair, known: Row, rows: Sequence[Row]) -> bool:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from symgrad.errors import NotReproducible
 from symgrad.evaluation.floats import Floats
@@ -20,7 +19,7 @@ from symgrad.lifting.scripts.roles import Derivation, Roles, leaf_names
 from symgrad.lifting.scripts.script_numbers import script_numbers, with_numbers
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
-from symgrad.lifting.scripts.trails import Trails
+from symgrad.lifting.scripts.trails import Trails, input_values
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import (
     Binding,
@@ -291,14 +290,7 @@ def _by_name(run: ScriptRun, roles: Roles, d: Derivation) -> Derivation:
 
 def _evaluated(program: Program, step: int, run: ScriptRun) -> np.ndarray:
     """The value of a step that was compared but has no name."""
-    known = {f"leaf {k}": leaf.value for k, leaf in enumerate(run.trace.leaves)}
-    known |= {str(program.steps[r.step].params): r.value for r in run.trace.results}
-    known |= run.trace.put_in
-    inputs = {
-        n: torch.as_tensor(known[n]).to(getattr(torch, program.steps[i].dtype))
-        for n, i in program.inputs.items()
-        if n in known
-    }
+    inputs = input_values(run.trace)
     return interpret(program, Floats(), inputs, [step])[step].detach().numpy()
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.cues import is_derivative, is_gradient
 from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
-from symgrad.program.builder import Builder
 from symgrad.program.program import Program, Step, Strided, dense, dependencies, dependents, interpret, positions, size
 
 SMALL = 2e-2  # what a difference is divided by, at most, where it is a quotient for a derivative
@@ -69,10 +69,13 @@ class Trails:
         self.steps: Sequence[Step] = trace.builder.steps
         self.events = list(trace.events)
         self.event_of: dict[int, Event] = {}
+        self._sources_of: dict[int, np.ndarray] = {}
+        self.averages: dict[tuple[str, int], int] = {}  # by variable and line, what `move` found it to approach there
         for e in self.events:
             if self.steps[e.step].op == "name" and "()" not in e.path:
                 self.event_of.setdefault(e.step, e)
         functions = {e.path for e in self.events if e.path.endswith("()")}
+        self._values = {e.step for e in self.events}
         self._given: dict[int, Event] = {}  # what functions gave that are called as derivatives are
         for e in self.events:
             of = any(is_derivative(e.path.partition("(")[0], path) for path in functions)
@@ -108,13 +111,7 @@ class Trails:
         return i
 
     def _is_same(self, i: int) -> bool:
-        s = self.steps[i]
-        if s.op in ("name", "cast", "stop"):
-            return True
-        if s.op != "pick" or len(s.args) != 1 or size(self.steps[s.args[0]].shape) != size(s.shape):
-            return False
-        is_one = size(s.shape) == 1 and bool(positions(s.params, s.shape).all())  # a number, whatever brackets it is in
-        return is_one or (isinstance(s.params, Strided) and s.params == Strided(0, dense(s.shape)))
+        return is_whole(self.steps, i)
 
     def origin(self, i: int) -> int | None:
         """The first variable of which ``i`` is another name, an entry or a part; None where it is computed.
@@ -125,13 +122,47 @@ class Trails:
         return found[-1][0] if found else None
 
     def same_as(self, i: int) -> int | None:
-        """The first variable of which ``i`` is another name, as a whole."""
+        """The first variable of which ``i`` is another name, as a whole, or whose entries it has again."""
         found = None
         while True:
             found = i if i in self.event_of else found
-            if not self._is_same(i):
+            before = self.steps[i].args[0] if self._is_same(i) else self._restored(i)
+            if before is None:
                 return found
+            i = before
+
+    def _restored(self, i: int) -> int | None:
+        """The first variable whose entries an array has again, after others were written into it and taken back."""
+        if not self._is_write(i):
+            return None
+        mine, found = self._sources(i), None
+        while self._is_write(i) or self._is_same(i):
             i = self.steps[i].args[0]
+            found = i if i in self.event_of and np.array_equal(self._sources(i), mine) else found
+        return found
+
+    def _is_write(self, i: int) -> bool:
+        s = self.steps[i]
+        return s.op == "pick" and len(s.args) == 2 and size(self.steps[s.args[0]].shape) == size(s.shape)
+
+    def _sources(self, i: int) -> np.ndarray:
+        """The step that computed each entry, and its place there, with nothing but layouts and writes between."""
+        waiting, behind = [i], set[int]()
+        while waiting:
+            k = waiting.pop()
+            if k not in behind and k not in self._sources_of:
+                behind.add(k)
+                waiting += self.steps[k].args if self._is_same(k) or self.steps[k].op == "pick" else ()
+        for k in sorted(behind):
+            s = self.steps[k]
+            if s.op == "pick":
+                parts = np.concatenate([np.zeros((1, 2), int) - 1, *(self._sources_of[a] for a in s.args)])
+                self._sources_of[k] = parts[positions(s.params, s.shape).reshape(-1)]
+            elif self._is_same(k):
+                self._sources_of[k] = self._sources_of[s.args[0]]
+            else:
+                self._sources_of[k] = np.stack([np.full(size(s.shape), k), np.arange(size(s.shape))], axis=1)
+        return self._sources_of[i]
 
     def called(self, i: int, path: str) -> int:
         """The first step of the same value that has this name; ``i`` itself where none has."""
@@ -190,7 +221,7 @@ class Trails:
         """The update that gave ``event`` its value; None where it is none."""
         i, entries = self._written(event.step), None
         s = self.steps[i]
-        if s.op == "pick" and len(s.args) == 2 and size(self.steps[s.args[0]].shape) == size(s.shape):  # a write
+        if self._is_write(i):
             inside = positions(s.params, s.shape) - 1 - size(self.steps[s.args[0]].shape)
             entries = tuple(np.flatnonzero(inside >= 0).tolist())
             i = self.stripped(s.args[1])
@@ -215,7 +246,10 @@ class Trails:
                 continue
             bases = self._bases(own, entries, event.step)
             if bases:
-                none = self._approaches(other, bases[-1]) or self._is_mean(other, own)
+                goal = self._goal(other, bases[-1])
+                if goal is not None and (line := event.line) is not None:
+                    self.averages.setdefault((event.path, line), goal)
+                none = goal is not None or self._is_mean(other, own)
                 terms = () if none else tuple(self._terms(other, sign, bases[-1]))
                 return Move(event, bases, entries, terms) if terms else None
         return None
@@ -275,22 +309,24 @@ class Trails:
         return tuple(sorted(set.intersection(*found), reverse=True))
 
     def _is_multiple(self, i: int, name: str) -> bool:
-        """Whether a value is a multiple of one that a variable had before."""
+        """Whether a value is a multiple of one that a variable had before, other than that value itself."""
+        if self.origin(i) is not None:
+            return False
         while (s := self.steps[i]).op == "mul" and any(map(self._is_scalar, s.args)):
             i = s.args[self._is_scalar(s.args[0])]
         before = self.origin(i)
         return before is not None and self.event_of[before].path in (name, name.rpartition("[")[0])  # or its entry
 
-    def _approaches(self, i: int, base: int) -> bool:
-        """Whether what is added to a variable is some of the way from it to another value, as for an average."""
+    def _goal(self, i: int, base: int) -> int | None:
+        """The other value, where what is added to a variable is some of the way from it to that, as for an average."""
         while True:
             s = self.steps[i]
             if s.op == "mul" and any(map(self._is_scalar, s.args)):
                 i = s.args[self._is_scalar(s.args[0])]
-            elif self._is_same(i):
+            elif self._is_same(i) or (s.op == "div" and self._is_scalar(s.args[1])):
                 i = s.args[0]
             else:
-                return s.op == "sub" and self.origin(s.args[1]) == base
+                return s.args[0] if s.op == "sub" and self.origin(s.args[1]) == base else None
 
     def _is_mean(self, i: int, of: int) -> bool:
         """Whether a value is the mean of another one, as where data are centred."""
@@ -308,44 +344,56 @@ class Trails:
 
         The parts of a sum that is called a gradient are no gradients by themselves: one of them may be a penalty's.
         """
-        waiting, seen, has_name, name = [(i, sign, False, False, 1.0)], set(), False, ""
-        adapted: set[int] = set()  # numerators of an adaptive rate, as of Adam: what is called a gradient there is one
+        waiting, seen, has_name, name = [(i, sign, False, False, 1.0, "")], set(), False, ""
+        adapted: set[int] = set()  # what a rate of its own is for each entry, as Adam's, or a matrix, as Newton's: what
+        # is called a gradient there is one
         while waiting and len(seen) < _TERMS:
-            i, sign, whole, part, scale = waiting.pop(0)
+            i, sign, whole, part, scale, total = waiting.pop(0)
             if i in seen or self.origin(i) == base:
                 continue
             seen.add(i)
             s = self.steps[i]
             adapted |= {*s.args} if i in adapted else set()
             if (called := self.name_of(i)) is not None:
+                if called == total:  # what a sum was before more was added is no gradient
+                    continue
                 has_name, name = True, called
                 whole = whole or is_gradient(name)
                 if i not in adapted or whole:
                     yield Term(i, sign, True, part, scale)
-            elif not has_name and i not in adapted and not self._is_same(i):
+            elif not has_name and i not in adapted and not self._is_same(i) and self._conditioned(i) is None:
                 yield Term(i, sign, False, part, scale)
             match s.op:
                 case "neg":
-                    waiting.append((s.args[0], -sign, whole, part, scale))
+                    waiting.append((s.args[0], -sign, whole, part, scale, total))
                 case "mul":
                     for a, other in (s.args, s.args[::-1]):
                         if self._is_scalar(a) and not (self._is_scalar(other) and other == s.args[0]):
-                            waiting.append(
-                                (other, sign * self._sign(a), whole, part, scale * abs(self.constant(a) or 1))
-                            )
+                            size_of = scale * abs(self.constant(a) or 1)
+                            waiting.append((other, sign * self._sign(a), whole, part, size_of, total))
                             break
                 case "div" if self._is_scalar(s.args[1]):
                     below = abs(self.constant(s.args[1]) or 1)
-                    waiting.append((s.args[0], sign * self._sign(s.args[1]), whole, part, scale / below))
+                    waiting.append((s.args[0], sign * self._sign(s.args[1]), whole, part, scale / below, total))
                 case "div" if not whole:
-                    waiting.append((s.args[0], sign, whole, part, scale))
+                    waiting.append((s.args[0], sign, whole, part, scale, total))
                     adapted.add(s.args[0])
+                case "solve" | "matmul" if not whole and (own := self._conditioned(i)) is not None:
+                    waiting.append((own, sign, whole, part, scale, total))
+                    adapted.add(own)
                 case "add" | "sub" if not whole:
                     part = part or not any(self._is_multiple(a, name) for a in s.args)  # momentum is no other term
                     signs = sign, -sign if s.op == "sub" else sign
-                    waiting += [(a, sg, whole, part, scale) for a, sg in zip(s.args, signs, strict=True)]
+                    waiting += [(a, sg, whole, part, scale, name) for a, sg in zip(s.args, signs, strict=True)]
                 case _ if self._is_same(i):
-                    waiting.append((s.args[0], sign, whole, part, scale))
+                    waiting.append((s.args[0], sign, whole, part, scale, total))
+
+    def _conditioned(self, i: int) -> int | None:
+        """What the inverse of a matrix is multiplied by, as the gradient in a step of Newton's method."""
+        s = self.steps[i]
+        if s.op == "matmul" and self.steps[self.stripped(s.args[0])].op == "inverse":
+            return s.args[1]
+        return s.args[1] if s.op == "solve" else None
 
     def factors(self, i: int) -> set[float]:
         """The products that the constant factors of a product may have, of which one may be a rate."""
@@ -422,6 +470,37 @@ class Trails:
                     found.append(Quotient(i, high, low, line, sum(q.line == line for q in found), sign))
         return found
 
+    def second_quotients(self) -> list[Quotient]:
+        """The second differences: four values of one line of code or three, some taken off the others, divided by
+        something small; as quotients of two of them, whose function has no difference in what else it computes."""
+        found: list[Quotient] = []
+        for i, s in enumerate(self.steps):
+            if s.op != "div" or s.source is None:
+                continue
+            below = self.stripped(s.args[1])
+            h = self.number(below, of_variables=True) if size(self.steps[below].shape) == 1 else None
+            values = list(self._summed(s.args[0])) if h is not None and 0 < abs(h) <= SMALL else []
+            places = {(self.steps[k].op, x.line) for k in values if (x := self.steps[k].source) is not None}
+            if len({*values}) >= 3 and len(places) == 1:
+                nth = sum(q.line == s.source.line for q in found)
+                found.append(Quotient(i, values[0], values[-1], s.source.line, nth, 1))
+        return found
+
+    def _summed(self, i: int) -> Iterator[int]:
+        """The values that a sum is made of, each as it was named or given by a function, without constant factors."""
+        while self._is_same(i) and i not in self._values:
+            i = self.steps[i].args[0]
+        s = self.steps[i]
+        if i in self._values:
+            yield self.stripped(i)
+        elif s.op in ("add", "sub"):
+            for a in s.args:
+                yield from self._summed(a)
+        elif s.op == "neg" or (s.op == "mul" and any(map(self._is_scalar, s.args))):
+            yield from self._summed(s.args[-1 if self._is_scalar(s.args[0]) else 0])
+        else:
+            yield i
+
     def _are_twins(self, a: int, b: int) -> bool:
         """Whether two values are of one operation on one line of code: a function's, called twice."""
         s, t = self.steps[a], self.steps[b]
@@ -429,97 +508,20 @@ class Trails:
         return same and s.op == t.op and s.op not in ("constant", "input")
 
 
-def between(b: Builder, high: int, low: int, arguments: dict[int, float] | None = None) -> int | None:
-    """The value of a function at the point about which a difference quotient moves its argument.  What it moves is put
-    into ``arguments``, with how far ``high`` is from ``low`` there.
-
-    ``high`` and ``low`` are the function's two values; where they differ by a small number that is added or taken away,
-    and in nothing else, that number is left out.
-    """
-    known: dict[tuple[int, int], int | None] = {}
-
-    def meet(i: int, j: int) -> int | None:
-        if i == j:
-            return i
-        if (i, j) not in known:
-            known[i, j] = None
-            known[i, j] = met(i, j)
-        return known[i, j]
-
-    def met(i: int, j: int) -> int | None:
-        s, t = b.steps[i], b.steps[j]
-        if s.op == t.op and s.shape == t.shape and len(s.args) == len(t.args) and _alike(s, t):
-            args = [a for a in map(meet, s.args, t.args) if a is not None]
-            if len(args) == len(s.args):
-                return args[0] if s.op == "name" else b.emit(s.op, args, s.params, s.shape, s.dtype)
-        if "pick" in (s.op, t.op) and s.shape == t.shape and (found := by_entry(i, j)) is not None:
-            return found  # of entries that were written one after the other
-        one, other = moved(i), moved(j)
-        if one is None and other is None:
-            return None
-        found = meet(i if one is None else one, j if other is None else other)
-        if arguments is not None and found is not None:
-            at = interpret(Program({}, tuple(b.steps), {}), Floats(), {}, [i, j])
-            arguments[found] = float((at[i] - at[j]).sum())
-        return found
-
-    def by_entry(i: int, j: int) -> int | None:
-        shared = dependencies(b.steps, [i]) & dependencies(b.steps, [j])
-        (left, place), (right, other) = _sources(b, i, shared), _sources(b, j, shared)
-        pairs = list(dict.fromkeys(zip(left.tolist(), right.tolist(), strict=True)))
-        if not np.array_equal(place, other) or (i, j) in pairs or any(-1 in p and p != (-1, -1) for p in pairs):
-            return None
-        made = {p: meet(*p) if -1 not in p else -1 for p in pairs}
-        found = {p: m for p, m in made.items() if m is not None}
-        if len(found) < len(pairs):
-            return None
-        args = list(dict.fromkeys(m for m in found.values() if m >= 0))
-        start = dict(zip(args, np.cumsum([0, *(size(b.shape(a)) for a in args)]).tolist(), strict=False))
-        of = [found[p] for p in zip(left.tolist(), right.tolist(), strict=True)]
-        where = [0 if m < 0 else start[m] + k + 1 for m, k in zip(of, place.tolist(), strict=True)]
-        return b.pick(args, np.array(where), b.shape(i))
-
-    def moved(i: int) -> int | None:
-        """The value that a small number is added to, or taken from."""
-        s = b.steps[i]
-        if s.op not in ("add", "sub"):
-            return None
-        own, h = s.args
-        return own if is_small(h) else None
-
-    def is_small(i: int) -> bool:
-        if any(b.steps[k].op == "input" for k in dependencies(b.steps, [i])):
-            return False
-        value = interpret(Program({}, tuple(b.steps), {}), Floats(), {}, [i])[i]
-        return float(value.abs().max()) <= SMALL
-
-    return meet(high, low)
+def is_whole(steps: Sequence[Step], i: int) -> bool:
+    """Whether a step only names, casts or lays out in another shape all that another one is."""
+    s = steps[i]
+    if s.op in ("name", "cast", "stop"):
+        return True
+    if s.op != "pick" or len(s.args) != 1 or size(steps[s.args[0]].shape) != size(s.shape):
+        return False
+    is_one = size(s.shape) == 1 and bool(positions(s.params, s.shape).all())  # a number, whatever brackets it is in
+    return is_one or (isinstance(s.params, Strided) and s.params == Strided(0, dense(s.shape)))
 
 
-def _sources(b: Builder, i: int, known: set[int]) -> tuple[np.ndarray, np.ndarray]:
-    """For each entry of a step the step that computes it, and its place there (from 0); -1 where it is a plain zero.
-
-    What is ``known`` is looked into where it is an array that entries were written into.
-    """
-    s = b.steps[i]
-    if s.op == "name" and (i not in known or _is_written(b, s.args[0])):
-        return _sources(b, s.args[0], known)
-    if s.op != "pick" or (i in known and not _is_written(b, i)):
-        return np.full(size(s.shape), i), np.arange(size(s.shape))
-    behind = [_sources(b, a, known) for a in s.args]
-    of, place = (np.concatenate([[-1], *(part[k] for part in behind)]).astype(int) for k in (0, 1))
-    where = positions(s.params, s.shape).reshape(-1)
-    return of[where], place[where]
-
-
-def _is_written(b: Builder, i: int) -> bool:
-    s = b.steps[i]
-    return s.op == "pick" and len(s.args) > 1 and size(b.shape(s.args[0])) == size(s.shape)
-
-
-def _alike(s: Step, t: Step) -> bool:
-    if isinstance(s.params, np.ndarray) or isinstance(t.params, np.ndarray):
-        return np.array_equal(s.params, t.params)
-    if s.op == "constant":
-        return np.array_equal(s.params.value, t.params.value)
-    return s.params == t.params
+def input_values(trace: ScriptTracer) -> dict[str, torch.Tensor]:
+    """What the inputs of a record were in its run: leaves, what autograd gave, and what was put in."""
+    known = {f"leaf {k}": leaf.value for k, leaf in enumerate(trace.leaves)}
+    known |= {str(trace.builder.steps[r.step].params): r.value for r in trace.results} | trace.put_in
+    own = {s.params: s.dtype for s in trace.builder.steps if s.op == "input"}
+    return {n: torch.as_tensor(known[n]).to(getattr(torch, dtype)) for n, dtype in own.items() if n in known}

@@ -6,7 +6,8 @@ import contextlib
 from dataclasses import replace
 
 from symgrad.errors import BadInput, SymgradError
-from symgrad.lifting.scripts.cues import Cues, complements, read_cues
+from symgrad.lifting.scripts.complements import complements
+from symgrad.lifting.scripts.cues import Cues, read_cues
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.hypotheses import Hypothesis
 from symgrad.lifting.scripts.objectives import weigh

@@ -20,10 +20,11 @@ import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts import cues
+from symgrad.lifting.scripts.centres import between
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Centre, Held, Paired, Place, Scaled, compared, hold
 from symgrad.lifting.scripts.pairs import COMPARED, UNNAMED, UPDATED, Pair, Pairs, is_called
 from symgrad.lifting.scripts.script_record import Event
-from symgrad.lifting.scripts.trails import Quotient, between
+from symgrad.lifting.scripts.trails import Quotient, input_values
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, Step, dependencies, interpret, size
@@ -37,6 +38,7 @@ _WORTH = {"right": 10.0, "factor": 5.0, "partly": 3.5, "zeros": 3.5, "wrong": 0.
 NICE = 10_000  # the largest denominator of a loss's factor
 
 
+_ERRORS = frozenset("error errors err e".split())  # what a difference is called that is no objective yet
 NAMED_SO = 8.0  # of the function whose derivative's name says so, or that a library is asked about
 _MIXED = 1.5  # what an output loses that is no function of one point
 STATED = 3.0  # a cue that is strong enough for an output under which nothing is right
@@ -56,16 +58,12 @@ class Sight:
     renewed: tuple[tuple[int, int], ...] = ()  # those that stand for values of before, see `Weighing.row`
     decay: float | None = None  # the multiple of the input that a wrong gradient has beside one of the derivative
 
-    def without(self, rate: Fraction) -> Pair:
-        """The pair with a rate taken out of its step."""
-        return replace(self.pair, values=tuple(replace(v, factor=v.factor / rate) for v in self.pair.values))
-
 
 @dataclass(frozen=True)
 class Candidate:
     """What may be the output: where it is, its name, its step, what speaks for it; what a user may call it."""
 
-    place: Output
+    place: Any  # one of the kinds of places: see `symgrad.lifting.scripts.hypotheses`
     name: str
     step: int
     cue: float
@@ -111,14 +109,16 @@ class Weighing:
         self.trails, self.steps, self.events = pairs.trails, pairs.steps, pairs.events
         self.pairs, self.quotients, self.numeric = pairs.found, pairs.quotients, pairs.numeric
         self.length = len(self.steps)  # of the record alone
-        self.changed = {step for p in self.pairs for step in p.changed}
+        self._inputs = input_values(self.run.trace)
+        self.changed = {step for p in self.pairs for step in p.changed} | pairs.moved
+        self.behind = self.trails.after({p.input.step for p in self.pairs})
         self._uses: dict[int, set[int]] = {}
         self.asked = {self.trails.stripped(i) for i in self.run.trace.functions}
         claims = {self.trails.stripped(i) for p in self.pairs for _, i in p.steps}
         self.derivatives = {
             e.path.partition("(")[0] for e in self.events if "(" in e.path and self.trails.stripped(e.step) in claims
         }
-        self._sums = self._added_to()
+        self._sums = self._turns_of_sums()
         self.centred = self._centred()
         self.displaced = self._displaced()
 
@@ -130,7 +130,7 @@ class Weighing:
     def candidates(self, wanted: str | None = None) -> list[Candidate]:
         """The numbers that the script computes, each under its likeliest name; or those that the user names."""
         starts = {p.input.step for p in self.pairs}
-        after = self.trails.after(starts)
+        after = self.behind
         claims = {self.trails.event_of[s].path for p in self.pairs for _, s in p.steps if s in self.trails.event_of}
         shown = {self.trails.stripped(i) for _, i in self.run.trace.shows}
         roots = self._roots()
@@ -159,14 +159,16 @@ class Weighing:
     def _is_computed(self, event: Event, core: int) -> bool:
         """Whether a value is one number that is computed: no entry of a variable, no constant, no running sum."""
         s = self.steps[core]
-        if size(self.steps[event.step].shape) != 1 or s.op in ("constant", "input") or event.step in self._sums:
+        if size(self.steps[event.step].shape) != 1 or s.op in ("constant", "input") or self._is_ahead(event.step):
             return False
         return s.op != "pick" or self.trails.origin(core) is None
 
     def _cue(self, event: Event, core: int) -> float:
         """What speaks for a value's being the output, by its name and by where it is computed."""
         source, quoted = self.steps[core].source, self._quoted()
-        cue = (
+        args = self.steps[core].args if self.steps[core].op == "sub" else ()
+        is_error = bool(_ERRORS & {*cues.words(cues.tail(event.path))}) and sum(a in self.behind for a in args) == 1
+        cue = (not is_error) * (
             3.3 * cues.is_loss(event.path)
             + 0.7 * cues.is_plain_loss(event.path)
             + 0.5 * (cues.tail(event.path).lower() in ("loss", "cost", "j"))
@@ -225,6 +227,8 @@ class Weighing:
             cotangent = self.trails.stripped(d.step)
             for n, e in enumerate(sorted(many, key=lambda e: "()" in e.path)):
                 value = self.trails.stripped(e.step)
+                if value in self.displaced:
+                    continue
                 fits = self.steps[e.step].shape == self.steps[d.step].shape and e.step in starts
                 source = self.steps[value].source
                 place = source.line if source is not None else None, cotangent
@@ -251,17 +255,36 @@ class Weighing:
         first = next(((e, x) for e, i in own if (x := self.trails.number(i, of_variables=True)) != 0), None)
         return found or ({first[0].owner} if first is not None and first[1] == 1.0 else set())
 
-    def _added_to(self) -> set[int]:
-        """The values of variables to which something is added later, under the same name, as to a sum that goes on."""
-        found: set[int] = set()
+    def _turns_of_sums(self) -> dict[int, tuple[int, int]]:
+        """The values of variables to which numbers are added under the same name, each with the steps between which
+        its own turn lies: where the sum was still another, and where it is the next one."""
+        found: dict[int, tuple[int, int]] = {}
         for event in self.events:
             s = self.steps[self.trails.stripped(event.step)]
-            if s.op not in ("add", "sub") or size(s.shape) != 1:
+            if s.op not in ("add", "sub") or size(s.shape) != 1 or event.step in found:
                 continue
-            for i in s.args:
-                own = [k for k, _ in self.trails.origins(i, 0) if size(self.steps[k].shape) == 1]
-                found |= {k for k in own if self.trails.event_of[k].path == event.path}
+            own = [k for i in s.args for k, _ in self.trails.origins(i, 0) if size(self.steps[k].shape) == 1]
+            mine = [k for k in own if self.trails.event_of[k].path == event.path]
+            for k in mine:
+                found[k] = found[k][0] if k in found else k, event.step
+            if mine:
+                found[event.step] = max(mine), self.length
         return found
+
+    def _is_ahead(self, i: int) -> bool:
+        """Whether a value is one of a sum that goes on without an update of any input: no objective, but a part of it.
+        Where the samples of a stochastic descent are added up, each has its updates."""
+        start, end = self._sums.get(i, (0, self.length))
+        return end < self.length and not any(start < c < end for c in self.changed)
+
+    def has_turns(self, i: int) -> bool:
+        """Whether a value is one of a sum that goes on, while inputs are updated."""
+        return i in self._sums and self._sums[i][1] < self.length
+
+    def _is_of_its_turn(self, i: int, p: Pair) -> bool:
+        """Whether an update belongs to what has been added to a sum last; ``i`` may be no sum."""
+        start, end = self._sums.get(i, (0, self.length))
+        return p.why != UPDATED or any(start < c < end for c in p.changed)
 
     def steady(self, place: Any) -> Any:
         """A place as it is found where conditions come out otherwise: by a name that it gets below none, or as the last
@@ -289,17 +312,18 @@ class Weighing:
         before = self.trails.before(step, b.steps)
         leaves = self._leaves([i for i in inputs if i in before])  # what another function begins with stays as it is
         pairs = [p for p in pairs if p.why != UPDATED or not before & set(p.changed)]
+        pairs = [p for p in pairs if self._is_of_its_turn(step, p)]
         if not self._is_quoted(output):  # what stands beside a difference quotient is of the function in it
             pairs = [p for p in pairs if p.why != COMPARED]
         early = {self.all.variable_of(p.input) for p in pairs if self.uses(p) <= before}
         pairs = [p for p in pairs if self.uses(p) <= before or self.all.variable_of(p.input) not in early]
         wanted = sorted({s for p in pairs for _, s in p.steps} | {of[i] for i in inputs if i in of} | {*inputs})
         points = [self._moved(leaves, k) for k in range(_POINTS)]
-        values = [interpret(built, Floats(), {}, wanted, replaced=at) for at in points]
+        values = [interpret(built, Floats(), self._inputs, wanted, replaced=at) for at in points]
         sights: list[Sight] = []
         for p in [p for p in pairs if p.input.step in of]:
             renewed = self._renewed(p, before, leaves)
-            moved = [interpret(built, Floats(), {}, wanted, replaced={**at, **{c: at[i] for c, i in renewed}})
+            moved = [interpret(built, Floats(), self._inputs, wanted, replaced={**at, **{c: at[i] for c, i in renewed}})
                      for at in points] if renewed else values  # fmt: skip
             late = tuple(sorted(self.uses(p) - before))
             if not any(at[of[p.input.step]].reshape(-1)[[*p.others]].any() for at in moved):
@@ -379,7 +403,7 @@ class Weighing:
     def _moved(self, inputs: Sequence[int], k: int) -> Mapping[int, torch.Tensor]:
         """Values of the inputs at the ``k``-th point; the first is the script's own."""
         out = {}
-        own = interpret(Program({}, tuple(self.steps), {}), Floats(), {}, inputs)
+        own = interpret(Program({}, tuple(self.steps), {}), Floats(), self._inputs, inputs)
         for i in inputs:
             random = np.random.default_rng([k, i])
             value = own[i].detach().clone()
@@ -397,7 +421,7 @@ class Weighing:
         leaves = self._leaves([k for k in inputs if k in before])
         same = set(others)
         for k in range(_POINTS if same else 0):
-            at = interpret(program, Floats(), {}, [i, *same], replaced=self._moved(leaves, k))
+            at = interpret(program, Floats(), self._inputs, [i, *same], replaced=self._moved(leaves, k))
             mine = at[i].reshape(())
             same = {j for j in same if bool((at[j].reshape(()) - mine).abs() <= CLOSE * mine.abs())}
         return bool(same)
@@ -435,6 +459,18 @@ class Weighing:
         known = {path: v.item() for (path, *_), v in bound.items() if v.size == 1 and v.dtype.kind in "fiu"}
         said = self.text.constants.get(p.values[0].key[1], ())
         return [c if isinstance(c, float) else float(known[c]) for c in said if isinstance(c, float) or c in known]
+
+    def without_rate(self, s: Sight) -> Pair:
+        """The pair of a sight with the rate taken out of its step: by the name of the number, where it has one."""
+        p = s.pair
+        said = [n for n in self.text.constants.get(p.values[0].key[1], ()) if n in self.text.numbers]
+        powers = [((n, k), s.rate / Fraction(repr(self.text.numbers[str(n)])) ** k) for n in said for k in (1, -1)]
+        own = [(named, rest) for named, rest in powers if abs(rest) == 1]
+        own += [((n, k), rest) for (n, k), rest in powers if k == 1 and cues.is_rate(str(n))]
+        ((name, power), rest), *_ = own or [(("", 0), s.rate)]
+        rates = ((str(name), power),) if power and s.rate != 1 else ()
+        rest = rest if rates else s.rate
+        return replace(p, values=tuple(replace(v, factor=v.factor / rest, rates=rates) for v in p.values))
 
     def says_rate(self, p: Pair, rate: float) -> bool:
         """Whether the line of a step writes its rate: a number or a name of one, or two of them multiplied or

@@ -182,10 +182,23 @@ class _Parser:
                 self.at += 1
                 right = self.condition(self.expression((_AND if token.text == "and" else _OR) + 1))
                 left = self.put(token.text, (left, right), self.span(left, right))
+            elif token.text == "if" and not least:
+                left = self.choice(left)
             else:
                 break
         self.depth -= 1
         return left
+
+    def choice(self, value: int) -> int:
+        """``a if x > 0 else b``, as Python writes it."""
+        word, outside = self.take(), self.conditions
+        self.conditions = 1
+        test = self.condition(self.expression(_OR))
+        self.conditions = outside
+        if self.take().text != "else":
+            self.fail("a choice has two sides.", word.span, "Write a if x > 0 else b, or where(x > 0, a, b).")
+        other = self.expression(0)
+        return self.put("where", (test, value, other), self.span(value, other))
 
     def as_on_paper(self, base: int, exponent: int) -> None:
         """Refuse a power that is none on paper, or of which one cannot tell what it is."""
@@ -568,8 +581,8 @@ class _Parser:
             self.fail("this parenthesis was never opened.", token.span)
         if token.text == ",":
             self.fail("a comma has no place here.", token.span, "Commas separate the arguments of a function.")
-        if token.text in ("if", "else"):
-            self.fail(f"{token.text!r} is not part of a formula.", token.span, "Write where(condition, a, b).")
+        if token.text == "else":
+            self.fail("there is no if before this else.", token.span, "Write a if x > 0 else b.")
         if token.text in ("and", "or", "not", "for", "in", "is"):
             instead = "Write a sum over an index as sum(x[i]*y[i], i)." if token.text == "for" else None
             self.fail(f"{token.text!r} is not part of a formula here.", token.span, instead)

@@ -66,6 +66,8 @@ class _Looks(Protocol):
 
     def is_traced(self, x: Any) -> bool: ...
 
+    def call(self, function: Any, *args: Any, **options: Any) -> Any: ...
+
     def decide(
         self, word: str, looks: Looks, outcome: Any, other: Any, ways: Any = None, table: Any = None, made: Any = None
     ) -> Any: ...
@@ -181,6 +183,16 @@ class Course:
             return key
         self._tracer.decide("index", key.looks, plainly(key), None, made=getattr(key, "made", None))
         return plainly(key)
+
+    def joined(self, box: Any, *parts: Any) -> Any:
+        """``np.r_[a, b]`` or ``np.c_[a, b]``: a call of the function that does the same."""
+        if box not in (np.r_, np.c_) or not any(map(self._tracer.is_traced, parts)):
+            return box[parts[0] if len(parts) == 1 else parts]
+        call = self._tracer.call
+        arrays = [np.r_[p] if isinstance(p, slice) else p for p in parts]
+        if box is np.c_:
+            return call(np.column_stack, [x if np.ndim(x) else call(np.reshape, x, (1,)) for x in arrays])
+        return call(np.concatenate, [x if np.ndim(x) else call(np.reshape, x, (1,)) for x in arrays])
 
     def entry(self, box: Any, place: Any) -> Any:
         """``box[place]``, which is told where a plain number is read from a list of such, and is a choice where the

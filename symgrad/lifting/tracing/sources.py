@@ -338,6 +338,14 @@ def _compiled(
     return None
 
 
+def _as_value(place: ast.expr) -> ast.expr:
+    """What stands between brackets, as an expression: a slice is made."""
+    if not isinstance(place, ast.Slice):
+        return place
+    bounds = [b or ast.copy_location(ast.Constant(None), place) for b in (place.lower, place.upper, place.step)]
+    return ast.copy_location(ast.Call(ast.copy_location(ast.Name("slice", ast.Load()), place), bounds, []), place)
+
+
 class Rewriter(ast.NodeTransformer):
     """Code that reports to a tracer; a variable of another scope, such as a module's cache, is never bound anew."""
 
@@ -446,7 +454,11 @@ class Rewriter(ast.NodeTransformer):
         return self.tell("outer", [node], node) if isinstance(node.ctx, ast.Load) else node
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
+        joins = isinstance(node.value, ast.Attribute) and node.value.attr in ("r_", "c_")
         self.generic_visit(node)
+        if joins:
+            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            return self.tell("course.joined", [node.value, *map(_as_value, parts)], node)
         if not isinstance(node.ctx, ast.Load):
             return node
         if not isinstance(node.slice, (ast.Slice, ast.Tuple, ast.Constant, ast.Starred)):

@@ -430,8 +430,8 @@ Leave it out; conditions stand in \begin{cases}.
         ^^^^
 
 an inner product has two sides.
-    \langle x \rangle
-    ^^^^^^^^^^^^^^^^^
+    \langle x + y \rangle
+    ^^^^^^^^^^^^^^^^^^^^^
 Write \langle x, y \rangle.
 
 there is nothing between these parentheses.

@@ -13,21 +13,28 @@ WORD2VEC = r"J = -\log\sigma(u_o^\top v_c) - \sum_{k=1}^K\log\sigma(-u_k^\top v_
     ("formula", "right", "wrong"),
     [
         (SOFTMAX, r"\frac{\partial \ell}{\partial z_k} = p_k - \delta_{kc}", r"p_k(1 - \delta_{kc})"),
-        (SOFTMAX, r"\frac{\partial \ell}{\partial z_k} = p_k - \mathbb{1}[k=c]", r"\mathbb{1}[k=c] - p_k"),
-        (
+        pytest.param(
+            SOFTMAX,
+            r"\frac{\partial \ell}{\partial z_k} = p_k - \mathbb{1}[k=c]",
+            r"\mathbb{1}[k=c] - p_k",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             SOFTMAX,
             r"\frac{\partial \ell}{\partial z_k} = \begin{cases} p_k - 1 & k = c \\ p_k & k \ne c \end{cases}",
             r"\begin{cases} p_k + 1 & k = c \\ p_k & k \ne c \end{cases}",
+            marks=pytest.mark.slow,
         ),
         (
             LOGITS,
             r"\frac{\partial L}{\partial z_j} = \mathrm{softmax}(z)_j - \mathbb{1}[j=y]",
             r"\mathrm{softmax}(z)_j + 1",
         ),
-        (
+        pytest.param(
             WORD2VEC,
             r"\frac{\partial J}{\partial v_c} = (\sigma(u_o^\top v_c)-1)u_o + \sum_{k=1}^K\sigma(u_k^\top v_c)u_k",
             r"(\sigma(u_o^\top v_c)-1)u_o - \sum_{k=1}^K\sigma(u_k^\top v_c)u_k",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -37,6 +44,7 @@ def test_an_entry_by_its_number_is_read(formula, right, wrong):
     assert verify(Latex(formula), Latex(f"{left} = {wrong}")).verdict == "refuted"
 
 
+@pytest.mark.slow
 def test_which_reading_is_right_is_told():
     report = verify(Latex(LOGITS), Latex(r"\frac{\partial L}{\partial z_j} = \mathrm{softmax}(z)_j - \mathbb{1}[j=y]"))
     assert "z_y was read as the entry of number y of z." in report.notes

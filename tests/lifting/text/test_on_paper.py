@@ -20,6 +20,8 @@ RIGHT = [  # as forum posts have them, checked by hand
     ("Let u = x^2 + 1. \ny = u^3", "dy/dx = 6x u^2 (by the chain rule)"),
     ("y = x^3", "d²y/dx² = 6x"),
     ("p = 1/(1 + exp(-z))\nL = -(y*log(p) + (1 - y)*log(1 - p))", "dL/dz = p - y"),
+    ("loss = (w*x + b - y)^2", "grad_w = 2*(w*x + b - y)*x"),
+    ("0.5*x**2 if abs(x) <= 1 else abs(x) - 0.5", "x if abs(x) <= 1 else sign(x)"),
     ("u = x**2 + 1\ny = sqrt(u)", {"x": "x/sqrt(u)"}),
     ("y = x**3", "3*x**2"),
 ]
@@ -33,7 +35,7 @@ def test_a_formula_on_paper_is_read_as_a_reader_does(formula, hand):
     )
     if isinstance(wrong, str):
         *left, right = wrong.split("=")
-        wrong = "=".join([*left, f" -({right.strip()})"])
+        wrong = "=".join([*left, f" -({right.strip()})"]) if left != ["x if abs(x) <"] else "x if abs(x) <= 1 else x"
     assert verify(formula, wrong).verdict == "refuted"
 
 
@@ -68,3 +70,15 @@ def test_two_readings_are_asked_about_and_the_advice_is_answered(sides, expected
 
 def test_words_are_names_and_letters_that_are_known_are_factors():
     assert typeset("loss = rate*xy + x + y") == "\\mathrm{loss} = \\mathrm{rate}\\cdot x y + x + y"
+
+
+def test_the_wrong_line_of_a_derivation_on_paper_is_shown_as_it_was_written():
+    rows = (
+        "f(t) = exp(-a t) sin(w t)\n"
+        "f'(t) = -a exp(-a t) sin(w t) + w exp(-a t) cos(w t)\n"
+        "= exp(-a t) (w cos(w t) {} a sin(w t))"
+    )
+    assert verify(rows.format("-")).verdict == "proved"
+    (wrong,) = [s for s in verify(rows.format("+")).steps if s.verdict == "wrong"]
+    assert wrong.source.line == 3
+    assert wrong.source.text == "= exp(-a t) (w cos(w t) + a sin(w t))"

@@ -280,9 +280,9 @@ MESSAGES = [
     (r"\frac{x}{2}", BadFormula, "this looks like LaTeX.\n    \\frac{x}{2}\n    ^\nPass it as Latex(r'...')."),
     ("1e999*x", BadFormula, "1e999 does not fit a float64.\n    1e999*x\n    ^^^^^"),
     (
-        "x if y else 2",
+        "x if y > 0",
         BadFormula,
-        "'if' is not part of a formula.\n    x if y else 2\n      ^^\nWrite where(condition, a, b).",
+        "a choice has two sides.\n    x if y > 0\n      ^^\nWrite a if x > 0 else b, or where(x > 0, a, b).",
     ),
     ("x // 2", BadFormula, "// rounds down, which has no derivative.\n    x // 2\n      ^^\nWrite a division as a/b."),
     ("x € y", BadFormula, "'€' is not part of a formula.\n    x € y\n      ^"),
