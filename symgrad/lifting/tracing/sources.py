@@ -282,9 +282,7 @@ _LEFT_ALONE = frozenset(
 )
 
 
-def instrument(
-    function: types.FunctionType, trace: Any, rewriter: type[Rewriter]
-) -> tuple[types.FunctionType, Tree] | None:
+def instrument(function: types.FunctionType, trace: Any, rewriter: Any) -> tuple[types.FunctionType, Tree] | None:
     """The same function, reporting to ``trace``, and its tree; None where its source cannot be found."""
     code = function.__code__
     node = node_of(function)
@@ -306,9 +304,7 @@ def instrument(
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(
-    node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: str, file: str, rewriter: type[Rewriter]
-) -> types.CodeType | None:
+def _compiled(node: Any, code: types.CodeType, owner: str, file: str, rewriter: Any) -> types.CodeType | None:
     """The rewritten code, taken from a factory whose arguments are the free variables, so that they stay free.
 
     ``owner`` is the class of a method: private names are mangled with it, and super() needs its cell.  ``file`` is the
