@@ -8,6 +8,7 @@ too: a hand derivation that goes along with the loop is held against the one tha
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -68,19 +69,19 @@ def _inductions(
 ) -> Iterator[tuple[str, Induction]]:
     """The claims that hold for all of one size, the others as they are."""
     at = functools.cache(lambda n: _branch_at(problem, shapes, {**shapes.own(), size: n}, chooses))
-    read = functools.cache(lambda n, forward: _records(at(n), names, forward))
+    read = functools.cache(lambda n, forward, multiplied: _records(at(n), names, forward, multiplied))
     try:
         beside = sorted({*beside, *_turning(at(START), at(START + 1))})
     except SymgradError:
         return
     proved: set[str] = set()
-    for forward, name in ((f, n) for f in (False, True) for n in names):
+    for multiplied, forward, name in itertools.product((False, True), (False, True), names):
         if name in proved:
             continue
         try:
             induction = prove_for_all(
                 size,
-                lambda n, name=name, forward=forward: read(n, forward)[name],
+                lambda n, way=(forward, multiplied), name=name: read(n, *way)[name],
                 theorems,
                 own=shapes.own()[size],
                 beside=beside,
@@ -136,7 +137,7 @@ def _give_the_same(a: Branch, at_a: Mapping[str, Any], b: Branch, at_b: Mapping[
     return same and all(same_ball(x, y) for x, y in zip(*values, strict=True))
 
 
-def _records(branch: Branch, names: Sequence[str], forward: bool) -> dict[str, ScalarRecord]:
+def _records(branch: Branch, names: Sequence[str], forward: bool, multiplied: bool) -> dict[str, ScalarRecord]:
     program, claims = branch.program, {}
     for pair in (p for p in branch.pairs if p.name in names and p.hand is not None):
         exact = pair.exact
@@ -149,4 +150,4 @@ def _records(branch: Branch, names: Sequence[str], forward: bool) -> dict[str, S
                 continue
             program, exact = tangent(program, branch.model, program.inputs[pair.name])
         claims[pair.name] = (pair.hand, exact)
-    return scalar_records(program, claims)
+    return scalar_records(program, claims, multiplied=multiplied)

@@ -56,8 +56,11 @@ class ScalarRecord:
     prints: Mapping[int, tuple[tuple[int, int], ...]]
 
 
-def scalar_records(program: Program, claims: Mapping[str, tuple[int, int]]) -> dict[str, ScalarRecord]:
-    """The record of each claim: the entries of two steps, in pairs.  Raises `NoScalars`.
+def scalar_records(
+    program: Program, claims: Mapping[str, tuple[int, int]], *, multiplied: bool = False
+) -> dict[str, ScalarRecord]:
+    """The record of each claim: the entries of two steps, in pairs; with ``multiplied``, an exponential of logarithms
+    is a product.  Raises `NoScalars`.
 
     >>> from symgrad.program.builder import Builder
     >>> b = Builder()
@@ -68,7 +71,7 @@ def scalar_records(program: Program, claims: Mapping[str, tuple[int, int]]) -> d
     ['input', 'input', 'input', 'mul', 'mul', 'mul', 'sum', 'sum']
     """
     steps, place = primitive(program, [i for pair in claims.values() for i in pair])
-    scalars = _Scalars()
+    scalars = _Scalars(multiplied)
     entries: list[np.ndarray] = []
     for step in steps:
         if step.is_complex or len(scalars.nodes) > LARGEST:
@@ -81,6 +84,7 @@ def scalar_records(program: Program, claims: Mapping[str, tuple[int, int]]) -> d
 
 @dataclass
 class _Scalars:
+    multiplied: bool = False
     nodes: list[Node] = field(default_factory=list)
     known: dict[Node, int] = field(default_factory=dict)
 
@@ -106,9 +110,9 @@ class _Scalars:
                 return self.apply("add", (a, self.apply("neg", (b,))))
             case "add", _:
                 return self._added(*args)
-            case "exp", (a,) if logs := self._logarithms(a):
+            case "exp", (a,) if self.multiplied and (logs := self._logarithms(a)):
                 return self._out_of_exponent(a, logs)
-            case "log", (a,) if self.nodes[a].op == "exp":
+            case "log", (a,) if self.multiplied and self.nodes[a].op == "exp":
                 return self.nodes[a].args[0]
             case "pow", (a, b) if (n := self.value(b)) is not None and n.denominator == 1:  # 65 - 1 is a number too
                 return self._power(a, int(n))

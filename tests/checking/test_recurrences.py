@@ -175,6 +175,21 @@ def crf_marginals(A, U, beta=True):
     return torch.stack([torch.exp(a + b * beta - total) for a, b in zip(forward, backward, strict=True)])
 
 
+def softplus(a, x):
+    m = x[0]
+    for t in range(1, len(x)):
+        m = x[t] + torch.log(1 + torch.exp(m + a))
+    return m
+
+
+def softplus_along(a, x):
+    m, d = x[0], 0.0
+    for t in range(1, len(x)):
+        d = torch.sigmoid(m + a) * (d + 1)
+        m = x[t] + torch.log(1 + torch.exp(m + a))
+    return d
+
+
 def matrix_rnn(W, x):
     h = torch.zeros(len(W), dtype=D)
     for t in turns(x):
@@ -247,6 +262,7 @@ CASES = {
     "leapfrog": case(leapfrog, leapfrog_back, {"q": 0.4, "p": 0.9, "k": 1.1, "push": ("T",)}, ("q", "p", "k")),
     "crf": case(crf, crf_back, {"A": (2, 2), "U": ("T", 2)}, ("A", "U")),
     "crf, marginals": case(crf, crf_marginals, {"A": (2, 2), "U": ("T", 2)}, ("U",)),
+    "softplus": case(softplus, softplus_along, {"a": 0.5, "x": ("T",)}, ("a",)),
     "matrix rnn": case(matrix_rnn, matrix_rnn_back, {"W": (2, 2), "x": ("T", 2)}, ("W",)),
     "newton": case(newton, newton_along, {"a": 2.5, "x": ("T",)}, ("a",)),
     "average": case(average, average_closed, {"a": 0.25, "x": ("T",)}, ("x",)),
