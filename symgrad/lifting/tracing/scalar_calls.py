@@ -224,7 +224,7 @@ def _of_integers(t: Recorder, function: Any, *xs: Any) -> Any:
 def _float(t: Recorder, function: Any, x: Any = 0.0) -> Any:
     if type(x) is Written:
         value = float(plainly(x))  # where it is read back as it was, it is lost what it was computed from
-        return TracedFloat(value, t.constant_of(value, () if t.read_back.get(plainly(x)) == value else x.looks), t)
+        return TracedFloat(value, t.constant_of(value, () if value in t.read_back.values() else x.looks), t)
     return _scalar(t, x) if _is_met(t, x) else function(x)
 
 
