@@ -561,7 +561,11 @@ for x, t in zip(inputs * 2, targets * 2):
 
 
 def test_a_rate_inside_of_a_product_of_numbers():
-    assert verify_script(SAMPLES).ok
+    """The lists in ``hidden`` are not followed: a script is not right as long as their steps are not judged."""
+    report = verify_script(SAMPLES)
+    assert set(kinds(report).values()) == {"proved"}
+    assert report.verdict == "undecided"
+    assert set(report.unjudged) == {"hidden"}
 
 
 def test_a_backward_pass_whose_one_is_an_argument():
