@@ -30,6 +30,7 @@ class Fork:
     entry: int
     seen: PointComparison
     before: tuple[tuple[Guard, bool], ...] = ()
+    free: tuple[str, ...] = ()  # the inputs that move; all others are data
     start: int = 0
 
     @property
@@ -65,7 +66,7 @@ def forks(looks: Iterable[Look], free: Sequence[str]) -> Iterator[Fork]:
                     before = tuple(zip(group[:k], way[:k], strict=True))
                     starts = paths.setdefault(path, [])
                     if len(starts) < 2 * _STARTS or all(f.branch is not branch for f in starts):
-                        starts.append(Fork(path, branch, guard, entry, seen, before))
+                        starts.append(Fork(path, branch, guard, entry, seen, before, (*free,)))
     out: list[tuple[tuple[int, int], Fork]] = []
     for path, starts in paths.items():
         *before, (key, outcome) = path

@@ -20,9 +20,11 @@ import sympy as sp
 
 from symgrad.checking.choices import Decision, Met
 from symgrad.checking.combinations import Fork
+from symgrad.checking.comparison import with_data
+from symgrad.problem.definedness import origins
 from symgrad.problem.point_search import is_ordered
 from symgrad.program.builder import Builder
-from symgrad.program.primitives import number_of, primitive
+from symgrad.program.primitives import primitive
 from symgrad.program.program import EXTREME, WHOLE, Decided, Guard, Program, Step, whole_number, written
 from symgrad.proving.conditions import is_nowhere_defined
 from symgrad.proving.intervals import LINE, Range, Ranges
@@ -55,7 +57,9 @@ def contradicts_its_path(fork: Fork, *, exactly: bool) -> bool:
     again = (out for before, out in fork.before if is_decided_again(program, before, guard))
     if any(out != way for out in again):
         return True
-    met = Met(fork.branch, fork.seen, [guard])
+    branch, held = fork.branch, len(fork.free) < len(fork.branch.program.inputs)
+    branch = replace(branch, program=with_data(branch, fork.seen.point, fork.free)) if held else branch
+    met = Met(branch, fork.seen, [guard])
     compares = is_ordered(guard) or _is_of_one_whole_number(guard)
     return compares and _contradicts(met, guard, way, exactly=exactly, entry=fork.entry)
 
@@ -120,7 +124,8 @@ def _contradicts(met: Met, guard: Guard, way: Any, *, exactly: bool, entry: int 
     if not exactly:
         steps, place = primitive(b.build({}), [above, *said])
         known = dict[int, Range]()
-        for i, part in (_end(steps, place[s]) for s in said):
+        plain = Ranges(steps)
+        for i, part in (_end(steps, plain, place[s]) for s in said):
             known[i] = part.within(known.get(i, LINE))
         return (-Ranges(steps, known=known)[place[above]]).is_not_negative
     if b.shape(above):
@@ -131,14 +136,31 @@ def _contradicts(met: Met, guard: Guard, way: Any, *, exactly: bool, entry: int 
     return is_nowhere_defined(b.build({}), total)
 
 
-def _end(steps: list[Step], positive: int) -> tuple[int, Range]:
-    """Where a step lies by what is positive: x where x - c is; else what is positive itself."""
-    step = steps[positive]
-    for k, i in enumerate(step.args if step.op == "sub" else ()):
-        if (c := number_of(steps, step.args[1 - k])) is not None:
-            end = Fraction(int(c.p), int(c.q))
-            return i, Range(end, LINE.high, True, True) if k == 0 else Range(LINE.low, end, True, True)
-    return positive, Range(Fraction(0), LINE.high, True, True)
+def _end(steps: list[Step], ranges: Ranges, positive: int) -> tuple[int, Range]:
+    """Where a step lies by what is positive: x where a x - c is; else what is positive itself."""
+    i, part = positive, Range(Fraction(0), LINE.high, True, True)
+    while (found := _beside_number(steps[i], ranges)) is not None:
+        k, number = found
+        match steps[i].op, k:
+            case "sub", 0:
+                part = part + number
+            case "sub", _:
+                part = number + -part
+            case "add", _:
+                part = part + -number
+            case _:
+                part = part * number.inverse()
+        i = steps[i].args[k]
+    return i, part
+
+
+def _beside_number(step: Step, ranges: Ranges) -> tuple[int, Range] | None:
+    """Which argument of a step is no number, and the other one, where that is a number that can be brought across."""
+    for k in range(2 if step.op in ("add", "sub", "mul") else 0):
+        mine, number = (ranges[a] for a in (step.args[k], step.args[1 - k]))
+        if number.low == number.high and mine.low != mine.high and (number.is_nonzero or step.op != "mul"):
+            return k, number
+    return None
 
 
 def _compared(b: Builder, step: int) -> int:
@@ -175,10 +197,15 @@ def _positive(b: Builder, guard: Guard, way: Any, entry: int | None = None) -> l
 
 def _at(b: Builder, step: int, shape: tuple[int, ...], entry: int | None) -> int:
     """A step as an array of this shape, or an entry of it."""
-    number = b.number_of(step)
+    step = b.broadcast(step, shape)
     if entry is None or not shape:
-        return b.broadcast(step, shape)
-    return b.pick([b.broadcast(step, shape)], np.array(entry + 1), ()) if number is None else b.number(number)
+        return step
+    of, place = (int(x[entry]) for x in origins(b.build({}), step))
+    if not place:
+        return b.number(0)
+    one = b.pick([of], np.array(place), ()) if b.shape(of) else of
+    number = b.number_of(one)
+    return one if number is None else b.number(number)
 
 
 def _is_of_one_whole_number(guard: Guard) -> bool:

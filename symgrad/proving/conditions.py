@@ -47,7 +47,7 @@ def is_nowhere_defined(program: Program, step: int) -> bool:
         for _ in range(_RESTARTS):
             field = Field(n, scales, facts, terms=600)
             try:
-                Reader(steps, field, Views(), lambda i: i, lambda i: False).entry(place[step])
+                Reader(steps, field, Views(), lambda i: i, lambda i: False, entries=True).entry(place[step])
             except Empty:
                 return True
             except Rescale:

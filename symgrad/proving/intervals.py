@@ -256,6 +256,9 @@ class Ranges:
                 return a.power(step.params)
             case "pow", _:
                 return _ABOVE
+            case "pick", (_,) if size(step.shape) == 1 and self.steps[parents[0]].op == "constant":
+                (at,) = np.asarray(positions(step.params, step.shape)).reshape(-1).tolist()
+                return _constant(self.steps[parents[0]], slice(at - 1, at)) if at else Range(Fraction(0), Fraction(0))
             case "pick", _:
                 return self._pick(step, args)
             case "scatter", (a,):
@@ -315,21 +318,24 @@ def _covers(params: Any, shape: Shape, position: int) -> bool:
     return bool((np.asarray(params) == position).any())
 
 
-def _constant(step: Step) -> Range:
-    """Numbers: as they are, between neighbouring floats where they stand for others, or in the ball that was typed."""
+def _constant(step: Step, part: slice = slice(None)) -> Range:
+    """Numbers, or a part of them: as they are, between neighbouring floats where they stand for others, or in the ball
+    that was typed."""
     c = step.params
-    values = np.asarray(c.value)
+    values = np.asarray(c.value).reshape(-1)[part]
     if values.dtype.kind == "c" or not values.size or not np.isfinite(values).all():
         return LINE
     if isinstance(c.exact, np.ndarray):
-        numbers = [Fraction(x) for x in c.exact.reshape(-1).tolist() if not isinstance(x, complex)]
+        numbers = [Fraction(x) for x in c.exact.reshape(-1)[part].tolist() if not isinstance(x, complex)]
         return Range(min(numbers), max(numbers)) if len(numbers) == values.size else LINE
-    values = values.astype(np.float64).reshape(-1)
+    values = values.astype(np.float64)
     if c.exact is not None:
         low, high = np.nextafter(values, -np.inf), np.nextafter(values, np.inf)
         return Range(Fraction(float(low.min())), Fraction(float(high.max())))
     around = (
-        [Fraction(0)] * values.size if c.radius is None else np.asarray(c.radius, dtype=object).reshape(-1).tolist()
+        [Fraction(0)] * values.size
+        if c.radius is None
+        else np.broadcast_to(np.asarray(c.radius, dtype=object).reshape(-1), np.size(c.value))[part].tolist()
     )
     numbers = [Fraction(x) for x in values.tolist()]
     least = min(x - r for x, r in zip(numbers, around, strict=True))

@@ -47,6 +47,7 @@ WORDS: Mapping[str, str] = {
         renamed, and the terms are compared.
     """,
     "a sum of which one term is left": """A sum over j of terms that are zero but for j = i is the term at i.""",
+    "a sum counted from its other end": """The sum of f(i) over i from 0 to n - 1 is that of f(n - 1 - i).""",
     "a sum of equal terms": """A sum over n equal terms is n times one of them.""",
     "a property that was assumed": """What `assuming=` states of the inputs was used, such as "sum(y) = 1".""",
     "a product of square matrices": """The inverse of A B is inv(B) inv(A), and its determinant is det(A) det(B).""",
