@@ -51,7 +51,7 @@ def test_a_long_call_says_what_it_does(terminal):
 def test_the_bar_is_gone_when_a_call_fails(terminal):
     with redirect_stderr(terminal):
         with pytest.raises(SymgradError):
-            verify("2x", "2")
+            verify("2*(x", "2")
         before = terminal.getvalue()
         progress.doing("nothing")
     assert terminal.getvalue() == before
