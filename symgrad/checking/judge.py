@@ -33,6 +33,7 @@ from symgrad.checking.proof_domains import domain_of_proofs, domain_of_steps
 from symgrad.checking.refutations import (
     digits_apart,
     find_missing_assumption,
+    is_a_gap,
     middle,
     no_number_fits,
     refute,
@@ -495,8 +496,11 @@ def _algebraic(program: Program, facts: Sequence[Any]) -> tuple[Program, list[in
 
 def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
     """Agreement at every point that was looked at, with what the residues say; or what kept it from being decided."""
-    seen = clear(found)
-    views = [s.views[pair.name] for _, s in seen if pair.name in s.views]
+    looks = [(b, s) for b, s in clear(found) if pair.name in s.views]
+    gaps = [s.views[pair.name] for b, s in looks if is_a_gap(problem, b, s, pair)]
+    views = [s.views[pair.name] for _, s in looks if all(s.views[pair.name] is not v for v in gaps)]
+    if gaps:
+        found.notes.append(f"{pair.name}: yours has no value at some points alone, where the derivative has one.")
     if not views:
         why = found.failed[0] if found.failed else "no point of the domain was found to compare at."
         return Undecided(why, ("resampling",))

@@ -37,7 +37,11 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
     rest = []
     for pair in pairs:
         looks = [(b, s) for b, s in found.looks if not s.ties or is_the_hands_own(b, s)]
-        witnesses = [w for _, seen in looks if (w := witness_of(seen, pair)) is not None]
+        witnesses = [
+            w
+            for branch, seen in looks
+            if (w := witness_of(seen, pair)) is not None and not is_a_gap(problem, branch, seen, pair)
+        ]
         here = witness_of(found.at_user_point, pair, own=True)
         if here is not None and here.reason == "differs" and _tells(problem, found, pair):
             witnesses.insert(0, here)
@@ -146,6 +150,12 @@ def simplest(problem: Problem, found: Findings, pair: Pair) -> Witness | None:
         if here is not None and lacking is None and _lacks_around(problem, branch, point, pair):
             lacking = here
     return lacking
+
+
+def is_a_gap(problem: Problem, branch: Branch, seen: PointComparison, pair: Pair) -> bool:
+    """Whether the hand formula has no value at a point alone, where the derivative has one, and has one beside it."""
+    lacks = pair.name in seen.views and seen.views[pair.name].state == "undefined"
+    return lacks and not _lacks_around(problem, branch, seen.point, pair)
 
 
 def _lacks_around(problem: Problem, branch: Branch, point: Mapping[str, Any], pair: Pair) -> bool:
