@@ -76,7 +76,10 @@ def cross(problem: Problem, found: Findings) -> None:
     _seek_turns(problem, found)
     _seek_uses(problem, found)
     _seek_numbers(problem, found)
+    known = len(found.branches)
     _seek_anywhere(problem, found)
+    if len(found.branches) > known:
+        _seek(problem, found, {_combinations: (_FORKS, _LEAST_FORKS)})
 
 
 def cross_kinks(problem: Problem, found: Findings) -> None:
