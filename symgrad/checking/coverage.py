@@ -14,7 +14,7 @@ from symgrad.checking.comparison import BITS
 from symgrad.checking.data_flow import described as idle_described
 from symgrad.checking.data_flow import idle_values
 from symgrad.checking.exploration import Findings, all_looks, inside_looks
-from symgrad.checking.impossibility import contradicts_its_path, is_impossible, is_nowhere
+from symgrad.checking.impossibility import contradicts_its_path, is_comparable, is_impossible, is_nowhere
 from symgrad.checking.kink_sides import with_kinks
 from symgrad.checking.turns import courses
 from symgrad.checking.turns import described as turns_described
@@ -81,10 +81,10 @@ def _together(found: Findings, free: Sequence[str]) -> list[Choice]:
 
 def _unmet(found: Findings, free: Sequence[str]) -> Iterator[Fork]:
     """A fork to each combination that was not met, is not shown to be impossible, and lies in the domain as far as is
-    known."""
+    known; of choices by a comparison, of which that could be shown."""
     clear = [(b, s) for b, s in inside_looks(found) if not s.ties]
     ways: dict[Key, list[Fork]] = {}
-    for fork in forks(clear, free):
+    for fork in filter(is_comparable, forks(clear, free)):
         ways.setdefault(fork.path, []).append(fork)
     exact = _EXACT
     for path, starts in ways.items():

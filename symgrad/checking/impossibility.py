@@ -60,8 +60,12 @@ def contradicts_its_path(fork: Fork, *, exactly: bool) -> bool:
     branch, held = fork.branch, len(fork.free) < len(fork.branch.program.inputs)
     branch = replace(branch, program=with_data(branch, fork.seen.point, fork.free)) if held else branch
     met = Met(branch, fork.seen, [guard])
-    compares = is_ordered(guard) or _is_of_one_whole_number(guard)
-    return compares and _contradicts(met, guard, way, exactly=exactly, entry=fork.entry)
+    return is_comparable(fork) and _contradicts(met, guard, way, exactly=exactly, entry=fork.entry)
+
+
+def is_comparable(fork: Fork) -> bool:
+    """Whether a fork is a comparison of values, or of a number made whole: of these it is known where they lie."""
+    return is_ordered(fork.guard) or _is_of_one_whole_number(fork.guard)
 
 
 def is_nowhere(fork: Fork, known: dict[Any, bool]) -> bool:
