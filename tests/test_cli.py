@@ -368,7 +368,7 @@ def test_where_there_is_no_repair_no_file_is_written(text, code, told, file, tmp
 MANY = {
     "right.py": RIGHT,
     "wrong.py": WITH_A_LINE,
-    "refused.py": "model = '2x'\nhand = '2*x'\n",
+    "refused.py": "model = '2*(x'\nhand = '2*x'\n",
     "none.py": "import os\n",
     "notes.md": "$$f(x) = x^3$$ $$f'(x) = 3x^2$$\n",
 }

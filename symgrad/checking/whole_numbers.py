@@ -20,6 +20,7 @@ import numpy as np
 from symgrad.checking.choices import Look
 from symgrad.checking.comparison import Branch, PointComparison, compare_at
 from symgrad.checking.verdicts import WHOLE_NUMBERS, Choice, Outcome
+from symgrad.problem.definedness import branches_on
 from symgrad.problem.point_search import Start, points_at
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import scattered
@@ -111,12 +112,12 @@ def narrow(looks: Iterable[Look], free: Collection[str]) -> list[Narrow]:
     """The branches, among looks off every edge, on which claims hold for some numbers made whole alone."""
     paths: dict[str, list[Look]] = {}
     for branch, seen in looks:
-        if not seen.ties and (_made(branch.program) or _lost(branch.program, seen.guards)):
+        if not seen.ties and (_made(branch.program) or _lost(branch.program, seen.guards, free)):
             paths.setdefault(path_of(branch), []).append((branch, seen))
     found = []
     for path, mine in paths.items():
         branch, seen = mine[0]
-        hidden = Narrow(path, tuple(mine), frozenset(_lost(branch.program, seen.guards)), hidden=True)
+        hidden = Narrow(path, tuple(mine), frozenset(_lost(branch.program, seen.guards, free)), hidden=True)
         found += [] if hidden.is_seen_through else [hidden]
         if _differs_for_others(branch, seen, free):
             numbers = _own(branch.program, seen.guards)
@@ -125,12 +126,13 @@ def narrow(looks: Iterable[Look], free: Collection[str]) -> list[Narrow]:
     return found
 
 
-def _lost(program: Program, guards: Iterable[Guard]) -> set[Any]:
+def _lost(program: Program, guards: Iterable[Guard], free: Collection[str]) -> set[Any]:
     """The numbers made whole of which no constant and no choice is known to be made: what becomes of them is hidden."""
     made = _made(program)
     if any(m == ("whole", i) for i, m in made.items()):  # one of these
         return set()
-    guards = list(guards)
+    moving = {g.args for g in branches_on(program, free)}
+    guards = [g for g in guards if g.args in moving]
     used = [*made.values(), *(g.params.made for g in guards if isinstance(g.params, Decided))]
     bases = {args for g in guards if isinstance(g.params, Decided) for args in _bases(g)}
     whole = {
