@@ -161,7 +161,7 @@ def test_rows_and_entries_are_updated_by_sample_with_a_penalty_that_is_not_writt
     report = verify_script(FACTORS)
     assert report, report
     assert set(kinds(report)) == {"P[0, :]", "Q[0, :]", "c[0]"}
-    assert any("1/100 times the squares of" in note for note in report.notes)
+    assert any("1/2 lam times the squares of" in note for note in report.notes)
 
 
 @pytest.mark.slow
@@ -350,3 +350,22 @@ def test_each_step_may_have_a_rate_of_its_own():
     assert kinds(verify_script(own)) == {"W": "proved", "b": "proved"}
     whole = LAYER.replace("lr * self.x.T @ grad", "lr / len(self.x) * self.x.T @ grad").replace("grad.sum", "grad.mean")
     assert kinds(verify_script(whole)) == {"W": "proved", "b": "proved"}
+
+
+TWO_DIFFERENCES = """
+import numpy as np
+X, y = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1]]), np.array([[0], [1], [1]])
+np.random.seed(1)
+W1, W2 = np.random.randn(3, 4), np.random.randn(4, 1)
+for epoch in range(1000):
+    h = np.tanh(X @ W1)
+    out = 1 / (1 + np.exp(-h @ W2))
+    d_out = (out - y) * out * (1 - out)
+    W2 -= 0.5 * (h.T @ d_out)
+    W1 -= 0.5 * (X.T @ (d_out @ W2.T * (1 - h**2)))
+"""
+
+
+@pytest.mark.slow
+def test_two_differences_of_one_line_are_not_one_error():
+    assert "half the sum of squares of out" in " ".join(verify_script(TWO_DIFFERENCES).notes)

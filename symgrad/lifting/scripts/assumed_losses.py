@@ -74,7 +74,8 @@ def assumed_loss(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
                 weight = decay / 2 if by is None else f"{rest / 2} {by}"
                 text = f"{text}, and {weight} times the squares of {of_all}"
             has_slope = name == "sigmoid" and w.has_complement(of.first[0], of.differences, pairs)
-            all_right, is_plain = row.rights == len(row.sights), of.weights is None
+            is_of_all = error.held is None or len(row.sights) >= len({p.input.path for p in pairs})
+            all_right, is_plain = row.rights == len(row.sights) and is_of_all, of.weights is None
             is_first, score = _plausibility(row, trial)
             speaks = (all_right, error.held is None, not has_slope, is_plain, is_first)
             said = replace(row, assumed=text if factor == 1 else f"{factor} times {text}")

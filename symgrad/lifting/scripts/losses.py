@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -108,8 +109,8 @@ def errors(trails: Trails, moved: set[int], upto: int, changed: Sequence[int]) -
     found: set[int] = set()  # the differences, and what names, stacks or multiplies them
     made: list[tuple[Error, int]] = []
     singles: list[tuple[Error, int, list[int]]] = []
-    turns: dict[int, tuple[int, list[int]]] = {}  # by line, the differences since the last change
-    shapes: dict[int, tuple[int, ...]] = {}
+    turns: dict[Any, tuple[int, list[int]]] = {}  # by place, the differences since the last change
+    shapes: dict[Any, tuple[int, ...]] = {}
     for i, s in enumerate(trails.steps[:upto]):
         mine = found.intersection(s.args)
         is_one = s.op == "sub" and (s.args[0] in moved) != (s.args[1] in moved)
@@ -121,12 +122,12 @@ def errors(trails: Trails, moved: set[int], upto: int, changed: Sequence[int]) -
             count[s.source.line, s.op] += 1
             error = Error(s.source.line, nth, s.op)
             if is_one:
-                turn = sum(c < i for c in changed)
-                if (last := turns.get(s.source.line)) is None or last[0] != turn or shapes[s.source.line] != s.shape:
-                    last = turns[s.source.line] = (turn, [])
+                turn, place = sum(c < i for c in changed), (s.source.line, s.source.span)
+                if (last := turns.get(place)) is None or last[0] != turn or shapes[place] != s.shape:
+                    last = turns[place] = (turn, [])
                     singles.append((error, i, last[1]))
                 last[1].append(nth)
-                shapes[s.source.line] = s.shape
+                shapes[place] = s.shape
             elif is_of_itself and nth < _TURNS:
                 made += [(replace(error, held=k), i) for k in (0, 1)]
             elif is_made and nth < _TURNS:
