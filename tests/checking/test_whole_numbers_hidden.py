@@ -16,7 +16,7 @@ OF_A_NUMBER = {
     "its binary digits": (lambda x: x * x if len(bin(int(x))) < 5 else x**3, lambda x: 2 * x),
     "the larger of two": (lambda x: x * x * max(int(x), 5), lambda x: 10 * x),
     "a text that is read": (lambda x: x * x * int(f"{x:.0f}"), lambda x: 0 * x),
-    "a text with decimals": (lambda x: x * x * float(f"{x:.1f}"), lambda x: 0.8 * x),
+    "a text with decimals": (lambda x: x * x * float(f"{x + 0.01:.1f}"), lambda x: 0.8 * x),
     "bytes": (lambda x: x * x if struct.unpack("i", struct.pack("i", int(x)))[0] < 4 else x**3, lambda x: 2 * x),
     "a power of two": (lambda x: x * math.ldexp(1.0, int(x)), lambda x: 1.0),
 }
