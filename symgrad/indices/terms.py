@@ -235,15 +235,11 @@ class Binder(sp.Expr):
         return f"{type(self).__name__}({', '.join(map(printer._print, self.args))})"
 
 
-class IndexSum(Binder):
-    """The sum of ``body`` for ``index`` = 0, 1, ..., ``size`` - 1.  Sums of several indices are nested."""
+class _Folded(Binder):
+    """What is made of ``body`` for ``index`` = 0, 1, ..., ``size`` - 1."""
 
     BINDS = (1,)
     precedence = PRECEDENCE["Add"] + 1  # for printers: in brackets inside a product or a power
-
-    def __new__(cls, body: Any, index: Any, size: Any) -> Any:
-        body = sp.sympify(body)
-        return body if body is sp.S.Zero else Binder.__new__(cls, body, index, size)
 
     @property
     def index(self) -> Any:
@@ -252,6 +248,14 @@ class IndexSum(Binder):
     @property
     def size(self) -> Any:
         return self.args[2]
+
+
+class IndexSum(_Folded):
+    """The sum of ``body`` for ``index`` = 0, 1, ..., ``size`` - 1.  Sums of several indices are nested."""
+
+    def __new__(cls, body: Any, index: Any, size: Any) -> Any:
+        body = sp.sympify(body)
+        return body if body is sp.S.Zero else Binder.__new__(cls, body, index, size)
 
     def _eval_is_positive(self) -> bool | None:
         return True if self.body.is_positive else None
@@ -260,19 +264,8 @@ class IndexSum(Binder):
         return True if self.body.is_nonnegative else None
 
 
-class IndexProduct(Binder):
+class IndexProduct(_Folded):
     """The product of ``body`` for ``index`` = 0, 1, ..., ``size`` - 1."""
-
-    BINDS = (1,)
-    precedence = PRECEDENCE["Add"] + 1
-
-    @property
-    def index(self) -> Any:
-        return self.args[1]
-
-    @property
-    def size(self) -> Any:
-        return self.args[2]
 
 
 class Within(sp.Function):

@@ -101,16 +101,3 @@ def test_a_value_that_is_learnt_from_its_own_estimate_is_a_semi_gradient():
     assert any("with target held constant" in note and "semi-gradient" in note for note in report.notes)
     with pytest.raises(BadInput, match="what is differentiated"):
         verify_script(TD.format(at="s_next"))
-
-
-@pytest.mark.slow
-def test_a_semi_gradient_is_not_assumed_beside_a_loss_that_is_written_down():
-    """The step's own subtraction, w - 0.1*dw, is no error of anything."""
-    text = """
-import numpy as np
-w = np.zeros(2)
-loss = np.sum(w**2 + np.cos(w))
-dw = 2*w
-w = w - 0.1*dw
-"""
-    assert kinds(verify_script(text)) == {"w": "refuted"}
