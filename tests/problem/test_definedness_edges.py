@@ -21,7 +21,7 @@ def off_where(W, v, x, comparison):
 def test_a_unit_that_is_off_is_told_from_one_that_is_on_by_its_value(size):
     at = {"W": (size, 2), "v": (size,), "x": (2,)}
     right = verify(net, lambda W, v, x: off_where(W, v, x, lambda h: h > 0), at=at, wrt="W")
-    assert right.ok
+    assert right.verdict == "proved", str(right)
     wrong = verify(net, lambda W, v, x: off_where(W, v, x, lambda h: h >= 0), at=at, wrt="W")
     assert wrong.verdict == "refuted"
     point = {n: torch.tensor(x, requires_grad=n == "W") for n, x in wrong.claims["W"].witness.point.items()}

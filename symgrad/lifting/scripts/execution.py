@@ -28,8 +28,8 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.clipping import may_clip, unclipped
-from symgrad.lifting.scripts.complements import More
 from symgrad.lifting.scripts.extraction import Pasted
+from symgrad.lifting.scripts.further_outputs import More
 from symgrad.lifting.scripts.repeatable import is_repeatable, is_size, single_targets
 from symgrad.lifting.scripts.script_record import Given, Key, Limits, Reached
 from symgrad.lifting.scripts.script_tracer import ScriptTracer

@@ -6,9 +6,9 @@ import contextlib
 from dataclasses import replace
 
 from symgrad.errors import BadInput, SymgradError
-from symgrad.lifting.scripts.complements import complements
 from symgrad.lifting.scripts.cues import Cues, read_cues
 from symgrad.lifting.scripts.execution import Script, ScriptRun
+from symgrad.lifting.scripts.further_outputs import further_outputs
 from symgrad.lifting.scripts.hypotheses import Hypothesis
 from symgrad.lifting.scripts.objectives import weigh
 from symgrad.lifting.scripts.pairs import Told
@@ -45,7 +45,7 @@ def _weighed(script: Script, told: Told) -> list[Execution]:
     whole = run = script.run()
     found = _hypotheses(run, cues, told)
     if isinstance(found, SymgradError) or not found[0].is_sure:  # its output may be computed at another point
-        more = replace(script, more=complements(script.pasted.tree))
+        more = replace(script, more=further_outputs(script.pasted.tree))
         with contextlib.suppress(SymgradError):  # what it computes besides may fail there
             again = more.run() if more.more else run
             other = _hypotheses(again, cues, told) if more.more else found

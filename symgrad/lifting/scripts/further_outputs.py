@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from symgrad.lifting.scripts.cues import changes, is_counter, is_derivative, is_gradient, is_loss, root_of
 
-__all__ = ["More", "complements"]
+__all__ = ["More", "further_outputs"]
 
 More = frozenset[tuple[int, str]]  # expressions, by the line of the function at whose beginning they are computed
 _BACKWARD = ("backward", "backprop", "back_prop", "back_propagation", "backpropagation", "score", "bptt")
 _DOING = frozenset("print append random rng choice shuffle normal randn rand plt input open global pop seed".split())
 
 
-def complements(tree: ast.Module) -> More:
+def further_outputs(tree: ast.Module) -> More:
     """What a script may compute besides, so that its output is there where its gradients are: the function that the
     derivative in some line is of, with its arguments, and what some turns of a loop alone come to.
 
-    >>> sorted(complements(ast.parse("def f(w): return w * w\\ndef grad_f(w): return w")))
+    >>> sorted(further_outputs(ast.parse("def f(w): return w * w\\ndef grad_f(w): return w")))
     [(2, 'f(w=w)')]
     """
     found: dict[int, str] = {}
