@@ -6,7 +6,8 @@ not judged, and takes the word from a verdict, unless it is shown to be impossib
 
 Not every choice has branches.  Where entries are put in order, where the largest of them is taken, where a number is
 made whole and then used as a number, one formula holds whatever comes out; and two real numbers are equal on no open
-set.  The registry holds these too, and says how they came out, but no verdict hangs on them.
+set, unless they are data, which no derivative is for, as labels are.  The registry holds these too, and says how they
+came out, but no verdict hangs on them.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Decision:
             return len(self.points) == 1 < len(self.ways)
         if guard.op in BINS:  # a table of many places is data
             return len(self.ways) <= _LISTED
-        return is_ordered(guard) or guard.op in _CLOSE
+        return is_ordered(guard) or guard.op in _CLOSE or self.branch.asks_of_data(guard)
 
 
 def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]:
