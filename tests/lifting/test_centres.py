@@ -23,6 +23,7 @@ print(np.abs((elu(z + h) - elu(z - h)) / (2 * h) - slope(z)).max())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "verdict"),
     [("np.exp(z[below])", "proved"), ("np.exp(z)[below]", "proved"), ("np.exp(z[below]) - 1", "refuted")],

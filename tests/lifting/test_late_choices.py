@@ -52,6 +52,7 @@ print(x.grad, dx)
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rest", CHANGED_AFTER.values(), ids=CHANGED_AFTER)
 def test_a_gradient_that_is_changed_after_a_choice_is_refuted_where_it_is(rest):
     report = verify_script(BEGINNING + rest)
@@ -66,6 +67,7 @@ BESIDE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rest", BESIDE.values(), ids=BESIDE)
 def test_what_changes_nothing_of_it_costs_no_verdict(rest):
     """None of these comparisons ever comes out true."""
@@ -81,3 +83,30 @@ def test_a_whole_number_is_the_gradient_of_a_linear_function():
     script = BEGINNING.replace("x**2", "3*x") + "dx = {}\nprint(x.grad, dx)\n"
     assert verify_script(script.format(3)).ok
     assert verify_script(script.format(4)).verdict == "refuted"
+
+
+HUBER = """
+import torch
+
+def huber(r):
+    if abs(r) <= 1:
+        return 0.5 * r**2
+    return abs(r) - 0.5
+
+def slope(r):
+    if abs(r) <= 1:
+        return r
+    return {}
+
+r = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+loss = huber(r)
+loss.backward()
+print("autograd:", r.grad.item(), "mine:", slope(r.detach()).item())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("line", "verdict"), [("torch.sign(r)", "proved"), ("r", "refuted")])
+def test_what_a_function_gives_may_be_its_argument(line, verdict):
+    """Of a square the gradient is the argument itself."""
+    assert verify_script(HUBER.format(line)).verdict == verdict
