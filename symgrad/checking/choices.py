@@ -231,6 +231,20 @@ def choosing(branch: Branch, seen: PointComparison, free: Sequence[str]) -> Iter
     return (g for g in seen.guards if g.args in moving and np.size(g.outcome))
 
 
+def in_order(branch: Branch, seen: PointComparison) -> tuple[Guard, ...]:
+    """The guards of a look in the order in which they were made.  Of one run that gave both sides, those of the hand
+    formula are all; those of the model, which stand before them, are the same ones, up to its value."""
+    n, m = (len(run.program.guards) for run in (branch.model_run, branch.hand_run))
+    return seen.guards[n:] if branch.model_run.together and m >= n else seen.guards
+
+
+def earlier(branch: Branch, seen: PointComparison, guard: Guard) -> list[Guard]:
+    """The guards of a look that were made before one of them."""
+    of_one = in_order(branch, seen)
+    guards = of_one if any(g is guard for g in of_one) else seen.guards
+    return list(itertools.takewhile(lambda g: g is not guard, guards))
+
+
 def _asks_whether_finite(guard: Guard, program: Program) -> bool:
     """Whether all looks that a decision was made of ask for a NaN or an infinity, which no point of the domain has: by
     name, as ``x == x``, or as a comparison with infinity."""
