@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from symgrad.errors import BadFormula, caret
 
@@ -52,13 +53,13 @@ def with_macros_written_out(text: str) -> str:
 def _defined(text: str, found: re.Match[str], macros: dict[str, _Macro]) -> int:
     """Add what a definition defines; where it ends."""
 
-    def refuse() -> BadFormula:
+    def refuse() -> NoReturn:
         instead = r"Write \newcommand{\name}{...}, with \name and what it stands for in braces."
-        return BadFormula("this definition of a macro is not read.", where=caret(text, found.span()), instead=instead)
+        raise BadFormula("this definition of a macro is not read.", where=caret(text, found.span()), instead=instead)
 
     name = _NAME.match(text, found.end())
     if name is None:
-        raise refuse()
+        refuse()
     key, at, kind = name[1] or name[2], name.end(), found["kind"]
     takes, first = 0, None
     if kind in ("def", "gdef"):
@@ -68,7 +69,7 @@ def _defined(text: str, found: re.Match[str], macros: dict[str, _Macro]) -> int:
     elif kind == "let":
         other = re.compile(r"\s*=?\s*(\\[A-Za-z]+|\S)").match(text, at)
         if other is None:
-            raise refuse()
+            refuse()
         macros[key] = macros.get(other[1], _Macro(other[1]))
         return other.end()
     elif (number := _TAKES.match(text, at)) is not None:
@@ -79,7 +80,7 @@ def _defined(text: str, found: re.Match[str], macros: dict[str, _Macro]) -> int:
     for _ in range(1 + (kind == "DeclarePairedDelimiter")):
         group = _group(text, at)
         if group is None:
-            raise refuse()
+            refuse()
         parts.append(" ".join(group[0].split("\n")))
         at = group[1]
     if kind == "DeclareMathOperator":

@@ -214,7 +214,9 @@ def equations(
             own = mine[1:] if e.left is not None else mine
             read = tuple(_side(reader(side, whole), bound, tuple(by.values())) for side in own)
             span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
-            made = _multiplied(replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers)
+            made = _multiplied(
+                replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers, known is not None
+            )
             found += _claimed(_of_values(made, known))
     return tuple(x for e in found for x in _claimed_of_new(e, found, known))
 
@@ -277,7 +279,9 @@ def _each(
         yield replace(e, left=left), [sides[0], *(found[k] for found in entries)]
 
 
-def _multiplied(e: Equation, text: str, takes: Mapping[str, tuple[str, ...]], known: frozenset[str]) -> Equation:
+def _multiplied(
+    e: Equation, text: str, takes: Mapping[str, tuple[str, ...]], known: frozenset[str], is_sure: bool
+) -> Equation:
     """``-\\frac{dV}{dr} = F`` says that the derivative is -F, and of a power that df/dx is df/dx^2 by 2 x; ``-L = x``
     that L is -x."""
     if e.left is None or e.left.head != "derivative":
@@ -299,7 +303,8 @@ def _multiplied(e: Equation, text: str, takes: Mapping[str, tuple[str, ...]], kn
             wrt.append(base)
         else:
             shown = base.value.shown
-            raise BadFormula(
+            kind = BadFormula if is_sure or spelled(e.left.args[0]) in takes else Undecided  # the model may list it
+            raise kind(
                 f"this is a derivative for {shown}^{power.value}, or one of order {power.value}.",
                 where=place(text, e.left.span),
                 instead=f"Write \\frac{{\\partial^{power.value} f}}{{\\partial {shown}^{power.value}}}, or list the "

@@ -57,6 +57,8 @@ def in_both_readings(ask: Callable[[Any, Any], A], formula: Any, hand: Any, *, s
     is_clear = all(chosen.values()) and (whole.ok or {whole.verdict, *others} == {"refuted"})
     if others and not is_clear:
         raise _asked_back(first, answers)
+    if first.other is not None and not chosen[first.of]:
+        told.append(first.other)
     if below := _said(chosen):
         slashes = f"After a slash {below} was read as the denominator"
         slashes += f"; with a first factor alone there, {_outcome(others)}" if others else ""
