@@ -373,7 +373,12 @@ def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
         r.at, r.on_left = mark, False
         node = _primed_formula(r)
     elif fence and r.accept("_"):
-        subscript(r)  # what is held fixed, which all other inputs are
+        below = subscript(r)  # what is held fixed, which all other inputs are; or an entry of a gradient
+        assert node is not None
+        if r.tokens[mark + 1].text == "\\nabla" and node.value == 1:
+            listed = takes.get(spelled(node.args[0]) or "", ())
+            by = node.args[1:] or tuple(_symbol(x, node) for x in listed if len(listed) == 1)
+            node = replace(node, args=(node.args[0], *(replace(w, args=below) for w in by)))
     elif node is None and (node := _operator(r) or quantity(r)) is not None:
         if node.head == "symbol" and r.is_sign("^"):
             node = _power(r, node)
