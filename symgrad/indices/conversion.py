@@ -46,11 +46,14 @@ from symgrad.indices.terms import (
     EXP,
     Cholesky,
     Det,
+    ExponentialSlope,
     Fact,
     IndexProduct,
     IndexSum,
     Inverse,
     LogDet,
+    Matrix,
+    MatrixExponential,
     Within,
     free_ranges,
     fresh,
@@ -68,7 +71,14 @@ _NEEDS: dict[Any, str] = {
     Det: "is not singular",
     LogDet: "is not singular",
 }
-_KINDS: dict[Any, str] = {Inverse: "inv", Cholesky: "chol", Det: "det", LogDet: "logdet"}
+_KINDS: dict[Any, str] = {
+    Inverse: "inv",
+    Cholesky: "chol",
+    MatrixExponential: "expm",
+    ExponentialSlope: "dexpm",
+    Det: "det",
+    LogDet: "logdet",
+}
 
 
 def make_store(*, facts: Iterable[Fact] = (), effort: int, deep: bool = True) -> Store:
@@ -123,7 +133,7 @@ def _of(store: Store, e: Any) -> Poly:
             return sum_over(store, {index: size}, read(store, body))
         case IndexProduct():
             return _of_product(store, e)
-        case Inverse() | Cholesky() | Det() | LogDet():
+        case Matrix():
             return _of_matrix(store, e)
         case sp.KroneckerDelta():
             return delta(store, *(as_index(read(store, a)) for a in e.args[:2]))
@@ -202,9 +212,12 @@ def _of_matrix(store: Store, e: Any) -> Poly:
     size = read(store, e.size)
     (row, body), column = _bound(store, e.bound[0], size, e.body), e.bound[1]
     column, body = _bound(store, column, size, body)
-    _require(store, _NEEDS[type(e)], e.func(*e.args), None)
+    if type(e) in _NEEDS:
+        _require(store, _NEEDS[type(e)], e.func(*e.args), None)
+    kind = _KINDS[type(e)]
+    more = {"expm": (store.zero, store.one), "dexpm": (store.one,)}
     ends = (as_index(read(store, i)) for i in e.args[4:])
-    return matrix_term(store, _KINDS[type(e)], read(store, body), row, column, size, *ends)
+    return matrix_term(store, kind, read(store, body), row, column, size, *ends, *more.get(kind, ()))
 
 
 def _of_function(store: Store, e: Any) -> Poly:
@@ -352,8 +365,24 @@ def _atom(store: Store, a: Atom) -> Any:
             return body
     body, first, size, *ends = a.data
     head = next(h for h, kind in _KINDS.items() if kind == a.kind)
-    inside = (write(store, body), named(first), named(first + 1), write(store, size))
+    times = sp.S.One
+    if a.kind in ("expm", "dexpm"):
+        times = write(store, ends.pop())
+    inside = (times * write(store, body), named(first), named(first + 1), write(store, size))
+    if a.kind == "expm":
+        left = int(ends.pop().number)
+        return _times_powers(store, a, left, _index(store, ends[0]), _index(store, ends[1]), inside)
     return head(*inside, *(_index(store, i) for i in ends))
+
+
+def _times_powers(store: Store, a: Atom, k: int, i: Any, j: Any, exponent: tuple[Any, ...]) -> Any:
+    """The entry (i, j) of P**k times an exponential, for the matrix P of an atom."""
+    if not k:
+        return MatrixExponential(*exponent, i, j)
+    body, first, size, *_ = a.data
+    middle = fresh("k")
+    factor = rename(write(store, body), {named(first): i, named(first + 1): middle})
+    return IndexSum(factor * _times_powers(store, a, k - 1, middle, j, exponent), middle, write(store, size))
 
 
 _BOUND: dict[int, Any] = {}

@@ -56,6 +56,12 @@ WORDS: Mapping[str, str] = {
         A is positive definite.
     """,
     "a matrix times its inverse": """The product is the identity; the proof holds where the inverse exists.""",
+    "a matrix times its exponential": """A exp(t A) and exp(t A) A are the same matrix.""",
+    "exponentials that commute": """
+        exp(s A) exp(t A) is exp((s + t) A); and the derivative of exp(A) along a matrix that commutes with A is that
+        matrix times exp(A).
+    """,
+    "the slope of an exponential along its matrix": """The derivative of exp(A) along A is A exp(A).""",
     "a factor cancelled in a fraction": """a*b/(a*c) is b/c, where a is not zero, which is then a condition.""",
     "partial fractions": """A fraction is split into a sum of simpler ones: 1/(u*(u + 1)) is 1/u - 1/(u + 1).""",
     "an even power under a root": """The root of u**2 is the absolute value of u.""",
