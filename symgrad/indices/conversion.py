@@ -20,6 +20,7 @@ True
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
@@ -404,6 +405,7 @@ def _size(e: Any) -> int:
 
 Steps = tuple[tuple[str, Any, Any], ...]  # by which rule, what it was, and what it is then
 _ROUNDS, _MATRICES = 6, 3  # how often a denominator, and a matrix, are tried
+_TURNED = 3  # matrices that stand beside their transposes
 
 
 def cleared(store: Store, z: Poly, rounds: int = _ROUNDS, matrices: int = _MATRICES) -> Steps | None:
@@ -426,7 +428,29 @@ def cleared(store: Store, z: Poly, rounds: int = _ROUNDS, matrices: int = _MATRI
         more = cleared(store, w, rounds, matrices - 1)
         if more is not None:
             return ("multiply by a matrix that is invertible", write(store, z), undone), *more
+    for one, two in _parts(store, z) if matrices else ():
+        first = cleared(store, one, 1, matrices)
+        second = None if first is None else cleared(store, two, 1, matrices)
+        if first is not None and second is not None:
+            told = sp.Add(write(store, one), write(store, two), evaluate=False)
+            return ("a matrix and its transpose, each by itself", write(store, z), told), *first, *second
     return None
+
+
+def _parts(store: Store, z: Poly) -> Iterator[tuple[Poly, Poly]]:
+    """Ways to part a polynomial in which an inverse stands with its one end and with its other at a free index: what
+    may be a matrix, and what may be its transpose."""
+    held = {m: {(a.data[0], end, i) for a, end, i in _inverses(store, store.poly({m: fmpq(1)}))} for m in z.terms}
+    ends = set().union(*held.values())
+    for index in sorted({i for *_, i in ends}, key=str):
+        here = [body for body, end, i in ends if end == 0 and i == index and (body, 1, i) in ends]
+        both = sorted(here, key=lambda body: body.key)
+        for sides in itertools.product((0, 1), repeat=len(both) - 1) if 0 < len(both) <= _TURNED else ():
+            mine = {(body, side, index) for body, side in zip(both, (0, *sides), strict=True)}
+            one = store.poly({m: c for m, c in z.terms.items() if held[m] & mine})
+            two = store.subtract(z, one)
+            if two.terms and not any(i == index for m in one.terms for *_, i in held[m] - mine):
+                yield one, two
 
 
 def _denominators(z: Poly) -> dict[Atom, int]:

@@ -40,6 +40,7 @@ from symgrad.problem.arguments import (
 )
 from symgrad.problem.constraints import Assumed, joined, parse_assuming
 from symgrad.problem.definedness import both
+from symgrad.problem.point_search import undefined_at
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Inputs
 from symgrad.problem.shapes import (
@@ -340,7 +341,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
     model = PartialFormula(model, before) if before else model
     given = given_to(model, asked, mine)
     shapes, problem = at_smallest_sizes(
-        given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
+        given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at), _hand_has_value
     )
     notes = (*readings(model, "The formula"), *readings(mine, "The hand formula")) if not asked.values else ()
     if long:
@@ -519,6 +520,13 @@ def _at_numbers(
         first=first,
         **asked.budgets,
     )
+
+
+def _hand_has_value(problem: Problem) -> bool:
+    """Whether the hand formula has a value at the first point: the inverse in it may have none where a determinant in
+    the model is zero."""
+    assert problem.first is not None
+    return undefined_at(problem.first[1].program, problem.inputs.point)[1]
 
 
 def _found(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: int) -> tuple[Inputs, Run]:

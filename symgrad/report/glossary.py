@@ -70,6 +70,12 @@ WORDS: Mapping[str, str] = {
     "multiply by what is not zero": """
         Both sides are multiplied by one value that is not zero wherever both are defined.
     """,
+    "multiply by a matrix that is invertible": """
+        Both sides are multiplied by a matrix that has an inverse: they are equal where the products are.
+    """,
+    "a matrix and its transpose, each by itself": """
+        The terms in which a matrix stands as it is cancel, and so do those in which it stands transposed.
+    """,
     "each case of what is compared": """
         The code compares values. In each combination of outcomes that has points, the two are equal.
     """,
