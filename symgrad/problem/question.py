@@ -248,6 +248,8 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     if isinstance(formula, Latex):
         formula = with_shapes(formula, subscripted_in(asked.at))
     if isinstance(formula, Latex) and isinstance(hand, Latex):
+        formula, said = without_constraints(formula)
+        asked = _assuming(asked, said)
         if (claimed := differentials_claimed(formula, hand, asked.at or {})) is not None:
             asked, _ = _with_unstated_shapes(formula, asked)
             chain, changes = differentials_claimed(formula, hand, asked.at or {}) or claimed
@@ -296,14 +298,16 @@ def _with_labels(formula: Latex, asked: Asked) -> Asked:
 def _with_what_is_said(formula: Latex, hand: Latex, asked: Asked) -> tuple[Latex, Latex, Asked]:
     """The question by the rows that are differentiated, with the conditions beside them as domain and constraints."""
     asked = _with_stated_domain(formula, hand, asked)
-    formula, before = without_constraints(formula)
     formula, hand = by_lists(formula, hand)
-    hand, after = without_constraints(hand, formula)
+    hand, said = without_constraints(hand, formula)
     formula, hand = about_one_row(formula, hand)
-    told = ", ".join(
-        (*([asked.assuming] if isinstance(asked.assuming, str) else asked.assuming or ()), *before, *after)
-    )
-    return formula, hand, replace(asked, assuming=told) if before or after else asked
+    return formula, hand, _assuming(asked, said)
+
+
+def _assuming(asked: Asked, said: Sequence[str]) -> Asked:
+    """The question with constraints that rows state."""
+    before = [asked.assuming] if isinstance(asked.assuming, str) else asked.assuming or ()
+    return replace(asked, assuming=", ".join((*before, *said))) if said else asked
 
 
 def _relation_of(formula: Latex, hand: Latex, asked: Asked) -> Any:

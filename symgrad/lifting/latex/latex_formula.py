@@ -14,6 +14,8 @@ import sympy as sp
 
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats, tensors_of
+from symgrad.lifting.latex.bare_letters import refuse_bare, with_bare_letters_named
+from symgrad.lifting.latex.defined_macros import with_macros_written_out
 from symgrad.lifting.latex.displays import without_prose
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, words_of
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
@@ -100,7 +102,7 @@ class Latex:
         if not isinstance(self.text, str):
             raise BadInput(f"a formula in LaTeX must be a str, not {type(self.text).__name__}.")
         refuse_escapes(self.text)
-        object.__setattr__(self, "text", without_prose(self.text))
+        object.__setattr__(self, "text", without_prose(with_macros_written_out(self.text)))
         for name, shape in self.shapes.items():
             if isinstance(shape, str) or not all(isinstance(n, (str, int)) for n in shape):
                 raise BadInput(
@@ -128,7 +130,8 @@ class Latex:
             words, beside = words_of(self.model.equations), self.model.text
             last = self.model.document.definitions[-1:]
             outputs = {str(d.name): self.model.document.names for d in last if not (d.indices or d.arguments)}
-        return equations(self.text, known, functions, words, beside, outputs, self.values, self.readings)
+        found = equations(self.text, known, functions, words, beside, outputs, self.values, self.readings)
+        return with_bare_letters_named(found, self.readings)
 
     @functools.cached_property
     def document(self) -> Document:
@@ -281,6 +284,8 @@ class Latex:
             return made
         where = place(self.text, line.span)
         output = model.document.output if isinstance(model, Latex) else None
+        if isinstance(model, Latex):
+            refuse_bare(model.document, line, self.readings)
         if output is not None and line.of != output:
             raise BadInput(
                 f"the left side is a derivative of {line.of}, and the model is {output}.",

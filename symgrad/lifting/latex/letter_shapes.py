@@ -303,6 +303,11 @@ def unstated(document: Document, given: Mapping[str, Shape], *, bold: bool, call
     return {}
 
 
+def says_arrays(document: Document) -> bool:
+    """Whether something in a text is said of vectors and matrices alone."""
+    return _Question(document, {}).word is not None
+
+
 class _Question:
     """Which axes the letters of a document have that are not ``given`` any."""
 
