@@ -20,7 +20,7 @@ from symgrad.indices.evaluators import evaluate, evaluate_all
 from symgrad.indices.reader import Factor, Value, aligned, read_each
 from symgrad.indices.run_merging import merged, one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
-from symgrad.indices.terms import Array, Cholesky, Det, Inverse, LogDet, fresh
+from symgrad.indices.terms import Array, Matrix, fresh
 from symgrad.lifting.tracing.functions import Run
 from symgrad.ops.row import precision
 from symgrad.problem.arguments import find_point
@@ -38,7 +38,6 @@ _THIN = 2.0**-160  # of balls that agree
 _TRIES = 4  # rounds of points at which code that makes choices is run, and points for an assignment of sizes in each
 _ENTRIES, _FEW = 256, 16  # of a larger tensor, a few entries are held against the code
 _MATRIX = 16  # the largest matrix whose inverse is evaluated
-_HEADS = (Inverse, Cholesky, Det, LogDet)
 _SEED = "the upstream derivative"
 _INSIDE = "the value of"
 
@@ -332,7 +331,7 @@ def _agree(
     """Whether both sides of a reading give these balls: in all entries, or in a few of a large tensor."""
     lengths = {size_symbol(n): v for n, v in sizes.items()}
     indices, shape = [f.index for f in reading.factors], tuple(int(f.size.subs(lengths)) for f in reading.factors)
-    if max(sizes.values()) > _MATRIX and (reading.hand.has(*_HEADS) or reading.exact.has(*_HEADS)):
+    if max(sizes.values()) > _MATRIX and (reading.hand.has(Matrix) or reading.exact.has(Matrix)):
         return False
     count = int(np.prod(shape, dtype=np.int64))
     if not count == len(hand) == len(exact):
