@@ -27,7 +27,7 @@ from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import Agrees
 from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.lifting.scripts.child_process import answer_apart
-from symgrad.lifting.scripts.cues import is_loss
+from symgrad.lifting.scripts.cues import is_loss, shown_calls
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, Told
@@ -166,6 +166,7 @@ def _answered(
     """What `verify_script` says, in the process that the script runs in."""
     pasted, file = _opened(source, namespace or ())
     script = Script.of(pasted, file, options.seed, limits, namespace)
+    script = replace(script, followed=shown_calls(pasted.tree))
     brief = replace(script, enough=_ENOUGH)
     wrt = tuple(options.names) if options.wrt is not None else None
     first = brief.run()

@@ -193,8 +193,7 @@ def right_here_alone(found: Findings) -> tuple[str, ...]:
 
 def _by_numbers(problem: Problem, found: Findings) -> None:
     """Judge what depends on no input at the point alone that it may have been computed for."""
-    hand = found.own.hand_run.program
-    bare = [n for n, v in found.verdicts.items() if v.kind == "refuted" and is_number(hand, hand.outputs[n])]
+    bare = [n for n, v in found.verdicts.items() if v.kind == "refuted" and _is_one_number(found, n)]
     if bare:
         again = decide(replace(problem, values_only=True))
         found.verdicts |= {n: again.verdicts[n] for n in bare}
@@ -208,6 +207,13 @@ def _by_numbers(problem: Problem, found: Findings) -> None:
         f"{name}: at the script's own point yours is right; if a number in it stands for an input, write the input."
         for name in right_here_alone(found)
     ]
+
+
+def _is_one_number(found: Findings, name: str) -> bool:
+    """Whether a hand formula is the same number on all branches: not one that the code decides."""
+    own = found.own.hand_run.values[name]
+    runs = [b.hand_run for b in found.branches]
+    return all(is_number(r.program, r.program.outputs[name]) and np.array_equal(r.values[name], own) for r in runs)
 
 
 def _transposed(problem: Problem, found: Findings) -> Iterator[str]:

@@ -165,7 +165,8 @@ class Update:
 
 @dataclass(frozen=True)
 class Cues:
-    """What a script's text tells: its updates by line, and the variables whose plain numbers may be inputs."""
+    """What a script's text tells: its updates by line, and the variables whose plain numbers may be inputs, or, of
+    functions, gradients."""
 
     updates: dict[int, list[Update]]
     followed: frozenset[str]
@@ -217,7 +218,7 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     conditional = frozenset(k for n in below for k in range(n.lineno, (n.end_lineno or n.lineno) + 1))
     numbers = script_numbers(tree)
     followed = _passed(tree, followed) - _counted(tree) - _steps(tree) - {*filter(_OF_TIME.fullmatch, numbers)}
-    return Cues(updates, frozenset(followed), engine, conditional, constants, numbers)
+    return Cues(updates, frozenset(followed) | shown_calls(tree), engine, conditional, constants, numbers)
 
 
 def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -403,6 +404,30 @@ def _shown(tree: ast.Module) -> Iterator[str]:
                     else [shown]
                 )
                 yield from (v.id for v in values if isinstance(v, ast.Name))
+
+
+def shown_calls(tree: ast.AST) -> frozenset[str]:
+    """The functions of which a result is printed or compared as it is, each with its brackets: a plain number that one
+    of them gives may be a slope.
+
+    >>> sorted(shown_calls(ast.parse("print(numeric, slope(x))\\nprint(f'{abs(g(x) - h(x))}')\\nk = f(x)")))
+    ['g()', 'h()', 'slope()']
+    """
+    found: set[str] = set()
+    stack: list[ast.AST] = [
+        a for n in ast.walk(tree) if isinstance(n, ast.Call) and _BESIDE.search(ast.unparse(n.func)) for a in n.args
+    ]
+    stack += [n.test for n in ast.walk(tree) if isinstance(n, ast.Assert)]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            inside = called.rpartition(".")[2] in ("abs", "fabs", "float", "round", "max")
+            stack += node.args if inside else ()
+            found |= set() if inside else {f"{called}()"}
+        elif isinstance(node, (ast.BinOp, ast.Compare, ast.JoinedStr, ast.FormattedValue, ast.Tuple, ast.UnaryOp)):
+            stack += ast.iter_child_nodes(node)
+    return frozenset(found)
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:

@@ -89,6 +89,7 @@ class ScriptTracer(Tracer):
         self.displaced: list[int] = []  # the points at which they do
         self.draws: list[Drawn] = []  # by probabilities that are followed
         self.differences: list[int] = []  # what a library gives for difference quotients
+        self.told: set[float] = set()  # plain numbers that functions gave which are asked for what is shown
         self.shows: list[tuple[int | None, int]] = []  # (line, step) of what was printed
         self.compared: list[tuple[int, int]] = []  # steps that a testing function was given together
         self.names: dict[int, str] = {}  # of tensors, by id
@@ -238,10 +239,12 @@ class ScriptTracer(Tracer):
             self.returns.add(self.step_of(value))
         for path, part in returned_parts(f"{function}()", value):
             key = self._bound.key(path)
-            if self._is_array(part):
-                part = self.arrays.array(part) if isinstance(part, list) else part
-                if not isinstance(part, tuple):
-                    self._happened(Event(key, self.step_of(part), self.line()))
+            if type(part) in (int, float) and path in self.followed:
+                self.told.add(part)
+            elif isinstance(part, tuple) or not self._is_array(part):
+                continue
+            part = self.arrays.array(part) if isinstance(part, list) else part
+            self._happened(Event(key, self.step_of(part), self.line()))
         return value
 
     def made(self, step: int) -> int:
@@ -264,10 +267,9 @@ class ScriptTracer(Tracer):
     def _happened(self, event: Event) -> None:
         self.events.append(event)
         self.event_at[event.key] = self.event_at[*event.key[:2], -1] = event
-        if event.key in self._until:
-            self._until.discard(event.key)
-            if not self._until:
-                raise Reached
+        if self._until == {event.key}:
+            raise Reached
+        self._until.discard(event.key)
 
     def _is_followed(self, path: str) -> bool:
         own = f"self.{path.rpartition('.')[2]}" if "." in path else path  # an attribute, whatever the object is called
@@ -275,7 +277,7 @@ class ScriptTracer(Tracer):
 
     def _followed(self, value: Any) -> Any:
         """A plain number, or a list of such, as one that carries its step; None for anything else."""
-        if type(value) in (float, int):
+        if type(value) in (int, float):
             return TracedFloat(float(value), self.step_of(float(value)), self)
         if isinstance(value, np.floating) and not self.is_traced(value):
             return self.arrays.wrap(value)
@@ -555,21 +557,19 @@ class ScriptTracer(Tracer):
         node = self.calls[call].nodes.get(id(x), None)
         node = self.tensors.step(x) if node is None else node
         value = self.tensors.value(g).copy()
-        name = f"autograd {len(self.results)}"
-        step = self.builder.input(name, tuple(g.shape), dtype_of(g))
+        step = self.builder.input(f"autograd {len(self.results)}", tuple(g.shape), dtype_of(g))
         self.tensors.put(g, step)
         self.names.setdefault(id(g), f"{self.names.get(id(x), 'x')}.grad")
         self.results.append(AutogradResult(call % len(self.calls), x, node, step, value))
 
-    # ------------------------------------------------------------------------------------ what is shown and compared
     def shown(self, value: Any) -> Any:
-        line = self.line()
         parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
         for x in itertools.islice(parts, 64):
-            if isinstance(x, torch.Tensor) and not is_float(x):
-                continue
-            if self.is_traced(x) and not isinstance(x, (list, tuple)):
-                self.shows.append((line, self.step_of(x)))
+            one = self.is_traced(x) and not isinstance(x, (list, tuple))
+            if (one and (not isinstance(x, torch.Tensor) or is_float(x))) or (
+                type(x) in (int, float) and x in self.told
+            ):
+                self.shows.append((self.line(), self.step_of(x)))
         return value
 
     def _filled(self, x: Any) -> Any:

@@ -70,6 +70,7 @@ class Trails:
         self.steps: Sequence[Step] = trace.builder.steps
         self.events = list(trace.events)
         self.event_of: dict[int, Event] = {}
+        self._returned = trace.returns
         self._sources_of: dict[int, np.ndarray] = {}
         self.averages: dict[tuple[str, int], int] = {}  # by variable and line, what `move` found it to approach there
         for e in self.events:
@@ -466,6 +467,8 @@ class Trails:
                 top = self.stripped(top)
             if self.steps[top].op == "sub":
                 high, low = (self.stripped(a) for a in self.steps[top].args)
+                if not self._are_twins(high, low) and self._returned.issuperset(self.steps[top].args):
+                    high, low = self.steps[top].args  # functions may give what they were given
                 if high != low and self._are_twins(high, low):
                     line = s.source.line if s.source is not None else None
                     found.append(Quotient(i, high, low, line, sum(q.line == line for q in found), sign, h))

@@ -106,9 +106,10 @@ class Bound:
         frame: Any = sys._getframe(2)
         while frame.f_globals.get(TRACE) is not self._trace:
             frame = frame.f_back
-        times = self._times[path, frame.f_lineno]
-        self._times[path, frame.f_lineno] = times + 1
-        return path, frame.f_lineno, times
+        line = frame.f_code.co_firstlineno if "()" in path else frame.f_lineno  # whichever line of a function gave it
+        times = self._times[path, line]
+        self._times[path, line] = times + 1
+        return path, line, times
 
     @property
     def total(self) -> int:

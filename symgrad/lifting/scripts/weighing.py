@@ -218,8 +218,10 @@ class Weighing:
             if made >= self.length:
                 event = next((e for e in self.events if self.trails.stripped(e.step) == q.high), None)
                 name = cues.tail(event.path) if event is not None else "the function"
-                name = name if size(self.steps[q.high].shape) == 1 else f"the sum of {name}"
-                yield Candidate(Centre(q.line, q.nth), name, made, 4.5, event.path if event is not None else None)
+                value: Centre | Scaled = Centre(q.line, q.nth)
+                if size(self.steps[q.high].shape) > 1:
+                    value, name = Scaled(value, Fraction(1)), f"the sum of {name}"
+                yield Candidate(value, name, made, 4.5, event.path if event is not None else None)
 
     def weighted(self, b: Builder) -> Iterator[Candidate]:
         """Values of a layer, weighted by a cotangent of the script's own that has their shape."""

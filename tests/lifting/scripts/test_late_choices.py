@@ -110,3 +110,43 @@ print("autograd:", r.grad.item(), "mine:", slope(r.detach()).item())
 def test_what_a_function_gives_may_be_its_argument(line, verdict):
     """Of a square the gradient is the argument itself."""
     assert verify_script(HUBER.format(line)).verdict == verdict
+
+
+BRACKETS = """
+def tax(x):
+    if x < 10: return 0.1*x
+    elif x < 40: return 1 + 0.2*(x - 10)
+    else: return 7 + 0.4*(x - 40)**1.1
+
+def rate(x):
+    if x < 10: return 0.1
+    elif x < 40: return 0.2
+    else: return {}
+
+x, h = 25.0, 1e-5
+print((tax(x + h) - tax(x - h))/(2*h), rate(x))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("line", "verdict"), [("0.44*(x - 40)**0.1", "proved"), ("0.4*(x - 40)**0.1", "refuted")])
+def test_a_function_that_gives_a_plain_number_is_the_same_one_where_it_gives_another(line, verdict):
+    """Whichever of its lines returns, and whether what it returns depends on x."""
+    assert verify_script(BRACKETS.format(line)).verdict == verdict
+
+
+@pytest.mark.slow
+def test_a_number_that_the_code_decides_is_judged_on_each_branch():
+    script = BEGINNING.replace("x**2", "3*x") + "dx = {} if x > 0 else 3\nprint(x.grad, dx)\n"
+    assert verify_script(script.format(3)).ok
+    report = verify_script(script.format(1).replace("0.4,", "-0.4,"))
+    assert report.verdict == "refuted"
+    assert str(report).startswith("Wrong on another branch of the code")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("line", "verdict"), [("1 if x > 0 else 0", "proved"), ("1 if x > 0 else 0.1", "refuted")])
+def test_a_slope_may_be_a_whole_number(line, verdict):
+    relu = "def relu(x): return x if x > 0 else 0\n"
+    script = f"{relu}def drelu(x): return {line}\nx, h = 0.7, 1e-6\nprint((relu(x+h) - relu(x-h))/(2*h), drelu(x))\n"
+    assert verify_script(script).verdict == verdict
