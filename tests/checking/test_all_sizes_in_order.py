@@ -23,6 +23,15 @@ def convolved(x, w, g):
     return (conv(x[None, None], w[None, None])[0, 0] * g).sum()
 
 
+def windows(x, w):
+    return torch.stack([x[i : i + len(w)] @ w for i in range(len(x) - len(w) + 1)])
+
+
+def shifted(x, w, twice):
+    y = windows(x, w)
+    return torch.stack([twice * sum(y[i] * x[i + j] for i in range(len(y))) for j in range(len(w))])
+
+
 def log_of_cholesky(X):
     return 2 * torch.log(torch.diagonal(torch.linalg.cholesky(X @ X.T))).sum()
 
@@ -59,6 +68,8 @@ CASES = {
     "a convolution": (convolved, "w", {"x": ("n",), "w": ("k",), "g": ("n-k+1",)},
                       lambda x, w, g: conv(x[None, None], g[None, None])[0, 0],
                       lambda x, w, g: conv(x[None, None], g.flip(0)[None, None])[0, 0], {}),
+    "windows in a list": (lambda x, w: (windows(x, w) ** 2).sum(), "w", {"x": ("n",), "w": ("k",)},
+                          lambda x, w: shifted(x, w, 2), lambda x, w: shifted(x, w, 1), {}),
     "det AXB": (lambda A, X, B: det(A @ X @ B), "X", SQUARE,
                 lambda A, X, B: det(A @ X @ B) * inv(X).T, lambda A, X, B: det(X) * inv(X).T, {}),
     "Woodbury": (lambda A, U, C, x: x @ inv(A + U @ C @ U.T) @ x / 2, "x",
