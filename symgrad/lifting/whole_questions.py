@@ -395,6 +395,8 @@ def as_written(formula: Any, hand: Any) -> tuple[Any, Any]:
         return formula, hand
     formula, hand = formula.translate(PRIMES), hand.translate(PRIMES) if isinstance(hand, str) else hand
     pair = (formula, hand) if hand is None or not are_steps(formula) else (_in_one(formula, hand), None)
+    if pair[1] is None and (alone := _value_of_one_row(formula, hand)) is not None:
+        return alone, hand
     try:
         _refuse_unread(*pair)
     except (BadFormula, UnknownOperation):
@@ -416,6 +418,23 @@ def as_written(formula: Any, hand: Any) -> tuple[Any, Any]:
     except SymgradError:
         return formula, hand
     return pair
+
+
+def _value_of_one_row(formula: str, hand: Any) -> str | None:
+    """What ``loss = mean(x**2)`` says of arrays, which lists of steps do not; None where the hand formula needs the
+    name, or claims by it."""
+    rows = rows_of(formula)
+    if hand is None or len(rows) != 1 or isinstance(hand, Mapping) or are_steps(hand):
+        return None
+    name, *sides = sides_of_equation(rows[0][1])
+    if len(sides) != 1 or not re.fullmatch(r"[^\W\d]\w*", name) or re.search(rf"\b{name}\b", hand):
+        return None
+    try:
+        Steps(formula)
+    except SymgradError:
+        with contextlib.suppress(SymgradError):
+            return None if Text(sides[0]) is None else sides[0]
+    return None
 
 
 def _refuse_without_claims(text: str, typed: Latex) -> None:

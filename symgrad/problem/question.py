@@ -250,6 +250,7 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     if isinstance(formula, Latex) and isinstance(hand, Latex):
         formula, said = without_constraints(formula)
         asked = _assuming(asked, said)
+        formula = formula.told_by(hand)
         if (claimed := differentials_claimed(formula, hand, asked.at or {})) is not None:
             asked, _ = _with_unstated_shapes(formula, asked)
             chain, changes = differentials_claimed(formula, hand, asked.at or {}) or claimed

@@ -107,6 +107,9 @@ x^2' => x'^2
 asin(x) => \arcsin(x) | a \sin(x)
 \mathbf + x => \mathbf{x}
 E[X] + E => E \cdot X + E
+I_0(x) => \operatorname{i0}(x) | I_0 \cdot (x)
+S(x_1, \ldots, x_n) => S(x_1, \ldots, x_n) = \sum_i x_i
+mgl(1 - x) => m g l (1 - x) | \operatorname{mgl}(x) = x^2 \\ y = \operatorname{mgl}(1 - x)
 J_1(x + 1) => \operatorname{besselj}(1, x) | J_1 \cdot (x + 1)
 x \text{or} => x
 \sqrt => \sqrt{x}

@@ -16,6 +16,7 @@ _DEFINES = re.compile(
 )
 _NAME = re.compile(r"\s*(?:\{\s*(\\[A-Za-z]+)\s*\}|(\\[A-Za-z]+))")
 _TAKES = re.compile(r"\s*\[(\d)\]")
+_OVER_SIGNS = re.compile(r"\\(?:overset|stackrel)\s*\{[^{}]*\}\s*\{\s*(=|\\equiv)\s*\}")
 _MACRO = re.compile(r"\\[A-Za-z]+")
 _PARAMETER = re.compile(r"#([1-9])")
 
@@ -39,6 +40,7 @@ def with_macros_written_out(text: str) -> str:
 
     Raises `BadFormula` for a definition that does not end, and for macros that stand for each other without end.
     """
+    text = _OVER_SIGNS.sub(r"\1", text)  # \overset{!}{=}
     if "\\" not in text or _DEFINES.search(text) is None:
         return text
     macros: dict[str, _Macro] = {}

@@ -204,11 +204,16 @@ def letters(r: Reader) -> Node:
         instead = f"Write {word.removesuffix(ending)} \\{ending}(...)."
         r.fail(f"{word}(...) holds the function {ending}, or is a product.", span, instead)
     if opens and (len(word) > 2 or function(word) is not None):
-        r.fail(
-            f"{word}(...) is a product of {len(word)} letters in LaTeX, and looks like a function.",
-            span,
-            f"Write \\operatorname{{{word}}}(...), or the factors with spaces: {' '.join(word)} (...).",
-        )
+        if word[-1] in r.functions:  # Z W g(\theta)
+            return named(r)
+        what = f"{word}(...) is a product of {len(word)} letters in LaTeX, and looks like a function."
+        instead = f"Write \\operatorname{{{word}}}(...), or the factors with spaces: {' '.join(word)} (...)."
+        if not (len(word) == 3 and _VOWELS.isdisjoint(word) and function(word) is None and _holds_a_sum(r, 3)):
+            r.fail(what, span, instead, BadFormula if r.beside_model else Undecided)  # the model may have the last
+        if r.readings.get(f"{word}("):
+            return named(r)
+        said = f"{word}(...) was read as the product {' '.join(word)} (...)."
+        raise TwoReadings(what, of=f"{word}(", mark=word, said=said, where=place(r.text, span), instead=instead)
     if r.knows(word) or (len(word) > 3 and not _are_factors(r, word)):
         r.fail(
             f"{word} is a product of {len(word)} letters in LaTeX, and looks like one name.",
@@ -222,6 +227,19 @@ def letters(r: Reader) -> Node:
 
 
 _VOWELS = frozenset("aeiouyAEIOUY")
+
+
+def _holds_a_sum(r: Reader, k: int) -> bool:
+    """Whether the parenthesis that opens at the ``k``-th token from here holds a sum: ``mgl(1 - \\cos x)``."""
+    depth = 0
+    while (token := r.peek(k)).kind != "end":
+        depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
+        if not depth:
+            return False
+        if depth == 1 and token.text in ("+", "-") and r.peek(k - 1).text not in ("(", "["):
+            return True
+        k += 1
+    return False
 
 
 def _are_factors(r: Reader, word: str) -> bool:
@@ -254,6 +272,17 @@ def _call_of_row(r: Reader, node: Node) -> Node | None:
     inner = fenced(r, commas=True)
     given = inner.args if inner.head == "several" else (inner,)
     return Node("apply", (name, *given), r.since(node.span[0]), node.value.base.count("_prime"))
+
+
+def _listed_with_dots(r: Reader) -> int | None:
+    """Where a parenthesis ends that lists names and leaves some out; None for another."""
+    dots, k = False, 1
+    while (token := r.peek(k)).text not in (")", "]", "(", "["):
+        if token.kind == "end" or token.text in ("+", "-", "*", "/", "=", "^"):
+            return None
+        dots = dots or token.text in ("\\ldots", "\\dots", "\\cdots")
+        k += 1
+    return r.at + k + 1 if dots and token.text in (")", "]") else None
 
 
 def _by_name(letter: str) -> str:
@@ -361,6 +390,13 @@ def _ask_if_held(r: Reader, held: Node | None, what: str, instead: str, span: tu
 
 def _before_parenthesis(r: Reader, node: Node) -> Node:
     base, style = node.value.base, node.value.style
+    if (stop := _listed_with_dots(r)) is not None:  # S(x_1, \ldots, x_n), as its row has it
+        if r.functions.isdisjoint(called_names(node)) and not r.knows(spelled(node), base):
+            shown, here = node.value.shown or base, (node.span[0], r.tokens[stop - 1].stop)
+            instead = f"Add a row that says what it is, {shown}(x_1, \\ldots, x_n) = ..."
+            r.fail(f"{shown}(...) is a call, and {shown} is not a known function.", here, instead, Undecided)
+        r.at = stop
+        return node
     if (called := _call_of_row(r, node)) is not None:
         return called
     if r.knows(spelled(node), base):
@@ -369,6 +405,16 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         return called
     letter = node.value.shown or base
     here = node.span[0], r.token.stop
+    after = r.peek(1 + group_length(r, r.at + 1)).text  # of one name in parentheses
+    bessel = base == "I" and not style and [x.value for x in node.args if x.head == "number"] in ([0], [1])
+    if bessel and after == ")":
+        order = int(node.args[0].value)
+        if r.readings.get(f"I_{order}()"):
+            return call(r, f"i{order}", 0, node.span[0])
+        what = f"I_{order}(...) is the modified Bessel function to some, and a product to others."
+        instead = f"Write \\operatorname{{i{order}}}(...), or I_{order} \\cdot (...)."
+        said = f"I_{order}(...) was read as the modified Bessel function."
+        raise TwoReadings(what, of=f"I_{order}()", said=said, where=place(r.text, here), instead=instead)
     if base == "J" and node.args and node.args[0].head == "number":
         order = node.args[0].value
         what = f"J_{order}(...) is Bessel's function to some, and a product to others."

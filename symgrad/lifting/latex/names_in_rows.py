@@ -173,6 +173,22 @@ LETTERS_ALONE = {
 }
 
 
+def adds_the_identity(found: Sequence[Equation]) -> bool:
+    """Whether I is the identity, as where it is added to products of matrices: ``X^\\top X - I``, ``I + A B``."""
+
+    def capitals(term: Node) -> list[Node]:
+        return [p for p in parts(term) if p.head == "symbol" and p.value.base[0].isupper()]
+
+    def is_identity(term: Node) -> bool:
+        return [(p.value.base, p.args) for p in capitals(term)] == [("I", ())] and term.head in ("symbol", "mul", "neg")
+
+    def is_product(term: Node) -> bool:
+        return len(capitals(term)) > 1 and all(p.value.base != "I" for p in capitals(term))
+
+    sums = (p.args for e in found for side in e.bodies for p in parts(side) if p.head == "add")
+    return any(any(map(is_identity, terms)) and any(map(is_product, terms)) for terms in sums)
+
+
 def moving_e(found: Sequence[Equation]) -> Set[str]:
     """The letter e, where ``\\dot e`` says that it is a name; none where it is raised to what is no number."""
     nodes = [p for e in found for side in e.bodies for p in parts(side)]

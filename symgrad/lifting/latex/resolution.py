@@ -15,6 +15,7 @@ from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
 from symgrad.lifting.latex.names_in_rows import (
     LETTERS_ALONE,
+    adds_the_identity,
     constant_factors,
     half_defined,
     held_or_moving,
@@ -111,6 +112,7 @@ class _Resolver:
         powers = (p.args[0] for e in found for s in e.bodies for p in parts(s) if p.head == "pow")
         self.has_exponentials = any(x.head == "symbol" and x.value == Name("e", "", "e") and not x.args for x in powers)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
+        self.has_identity = known is not None or adds_the_identity(found)
 
     def fail(
         self, what: str, span: tuple[int, int], instead: str | None = None, kind: type[SymgradError] = BadFormula
@@ -175,7 +177,9 @@ class _Resolver:
 
     def model_of(self, formula: Node) -> str:
         """The name of the model, where a left side differentiates its formula."""
-        shown = plain(self.walk(formula, frozenset()))
+        shown = plain(made := self.walk(formula, frozenset()))
+        if self.beside is not None and made.head == "name" and made.value == self.beside.output:
+            return made.value
         if self.known is None:
             return f"({shown})"
         model = self.beside.definitions[-1] if self.beside is not None and self.beside.definitions else None
@@ -500,7 +504,7 @@ class _Resolver:
                 return Node("e", (), node.span)
             if base in LETTERS_ALONE and not node.value.style:
                 self.fail(LETTERS_ALONE[base][0], node.span, LETTERS_ALONE[base][1])
-            if base == "I" and (node.value.style in ("bold", "blackboard") or self.known is not None):
+            if base == "I" and (node.value.style in ("bold", "blackboard") or self.has_identity):
                 return Node("identity", (), node.span)
         if base in self.sizes:
             return Node("size", (), node.span, base)

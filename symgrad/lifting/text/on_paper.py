@@ -34,6 +34,7 @@ _TOKEN = re.compile(
     r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<raised>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
     r"|(?P<power>\*\*|\^)|(?P<sign>[-+*/()\[\]<>,=|·×⋅−≤≥≠√])|(?P<space>\s+)"
 )
+_PI = re.compile(r"π[^\W\d_]{1,3}(?![^\W_]|\()")  # 2πrh
 _SIGNS = {
     "*": r"\cdot ",
     "·": r"\cdot ",
@@ -57,7 +58,7 @@ def typeset(text: str) -> str:
     >>> typeset("d²y/dx² = sin^2 x")
     '\\frac{d^{2} y}{d x^{2}} = \\sin ^{2} x'
     """
-    rows = [without_remark(row) for _, row in rows_of(text) if not is_remark(row)]
+    rows = [_PI.sub(lambda m: " ".join(m[0]), without_remark(row)) for _, row in rows_of(text) if not is_remark(row)]
     found = [m for row in rows for m in _TOKEN.finditer(row)]
     letters = {n for m in found for n in (m["name"], m["of"], m["by"]) if n and len(n) == 1}
     return " \\\\\n".join(_row(_bracketed(row), letters) for row in rows)

@@ -91,6 +91,57 @@ PAIRS = {  # a formula, what is claimed, and where the slip is planted
         r"\frac{\partial J}{\partial P_i} = \frac{1}{1 + P_i} - \lambda",
         ("- \\lambda", "+ \\lambda"),
     ),
+    "a distance from orthogonal matrices": (
+        r"f(X) = \|X^\top X - I\|_F^2",
+        r"\nabla f(X) = 4X(X^\top X - I)",
+        ("4X", "2X"),
+    ),
+    "a derivative that has to be zero": (
+        r"L = \sum_{k=1}^K n_k\log\pi_k + \lambda\left(1 - \sum_{k=1}^K \pi_k\right)",
+        r"\frac{\partial L}{\partial\pi_k} = \frac{n_k}{\pi_k} - \lambda \overset{!}{=} 0",
+        ("- \\lambda", "+ \\lambda"),
+    ),
+    "a score of a logarithm that a row says": (
+        r"\log L(a) = \sum_{i=1}^n (d_i\log a - a t_i)",
+        r"U(a) = \frac{\partial\log L}{\partial a} = \frac{\sum_i d_i}{a} - \sum_i t_i",
+        ("- \\sum_i", "+ \\sum_i"),
+    ),
+    "a probability of one": (
+        r"P(y = 1 \mid x) = \Phi(\beta x)",
+        r"\frac{\partial P(y = 1 \mid x)}{\partial x} = \beta\phi(\beta x)",
+        ("\\beta\\phi", "\\phi"),
+    ),
+    "a list that leaves names out": (
+        r"S(x_1, \ldots, x_n) = \log\sum_{i=1}^n e^{x_i}",
+        r"\frac{\partial S}{\partial x_i} = e^{x_i - S(x_1, \ldots, x_n)}",
+        ("x_i - S", "S - x_i"),
+    ),
+    "an entry of a gradient": (
+        r"f(x) = \frac12\|A x - b\|^2 + c\sum_{i=1}^n \sqrt{1 + x_i^2}",
+        r"[\nabla f(x)]_i = [A^\top(A x - b)]_i + \frac{c x_i}{\sqrt{1 + x_i^2}}",
+        ("c x_i", "2 c x_i"),
+    ),
+    "letters before what they are multiplied with": (
+        r"U(q) = mgl(1 - \cos q)",
+        r"U'(q) = mgl\sin q",
+        ("= mgl", "= -mgl"),
+    ),
+    "a layer whose letters only the Jacobian tells": (
+        r"h = \tanh(W x + b)",
+        r"\frac{\partial h}{\partial x} = \operatorname{diag}(1 - h^2) W",
+        ("1 - h^2", "1 - h"),
+    ),
+    "a value for each sample": (
+        r"L_i = (y_i - w^\top x_i)^2",
+        r"\frac{\partial L_i}{\partial w} = -2(y_i - w^\top x_i)x_i",
+        ("-2", "-"),
+    ),
+    "a magnitude": (r"|Z| = \sqrt{R^2 + \omega^2 L^2}", r"\frac{d|Z|}{d\omega} = \frac{\omega L^2}{|Z|}", ("L^2", "L")),
+    "the square of a magnitude": (
+        r"|H(\omega)|^2 = \frac{1}{1 + \omega^2}",
+        r"\frac{d|H|^2}{d\omega} = -2\omega|H(\omega)|^4",
+        ("^4", "^2"),
+    ),
     "parentheses after the argument of a function": (
         r"y = \sin x(1 + \cos x)",
         r"\frac{dy}{dx} = \cos x(1 + \cos x) - \sin^2 x",
@@ -130,3 +181,17 @@ def test_a_value_at_a_name_is_none_where_the_name_is_differentiated_for():
         verify(Latex(r"E = \frac12 m v(t)^2"), Latex(r"\frac{dE}{dt} = m v(t) v'(t)"))
     with pytest.raises(SymgradError):
         verify(Latex(r"y = h(x)^2 x"), Latex(r"\frac{dy}{dx} = h(x)^2"))
+
+
+def test_rows_of_a_system_are_equations():
+    system = (
+        r"L(x, y) = x^2 + 2y^2 - a(x + y) \\ \begin{cases} \frac{\partial L}{\partial x} = 2x - a = 0 \\ %s \end{cases}"
+    )
+    assert verify(Latex(system % r"\frac{\partial L}{\partial y} = 4y - a = 0")).verdict == "proved"
+    assert verify(Latex(system % r"\frac{\partial L}{\partial y} = 2y - a = 0")).verdict == "refuted"
+
+
+def test_a_letter_i_that_is_added_to_no_product_is_a_name():
+    rotor = r"T = \frac12\omega^\top I\omega"
+    assert verify(Latex(rotor), Latex(r"\nabla_\omega T = \frac12(I + I^\top)\omega")).verdict == "proved"
+    assert verify(Latex(rotor), Latex(r"\nabla_\omega T = \omega")).verdict == "refuted"

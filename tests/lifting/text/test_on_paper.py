@@ -89,6 +89,7 @@ def test_the_wrong_line_of_a_derivation_on_paper_is_shown_as_it_was_written():
     [
         ("f(x) = (3x² − 1)/(x + 2)", "f′(x) = (3x² + 12x + 1)/(x + 2)²", "f′(x) = (3x² + 12x − 1)/(x + 2)²"),
         ("L = Σ_i [ y_i log(p_i) + p_i ]", "dL/dp_i = y_i/p_i + 1", "dL/dp_i = y_i/p_i"),
+        ("A = 2πr² + 2πrh", "dA/dr = 4πr + 2πh", "dA/dr = 4πr + 2π"),
         ("S = ∑_{i=1}^n (x_i - m)^2", "dS/dm = -2 ∑_{i=1}^n (x_i - m)", "dS/dm = 2 ∑_{i=1}^n (x_i - m)"),
     ],
 )
