@@ -60,6 +60,8 @@ def rank_one(sign):
 CASES = {
     "logdet X'X": (lambda X: torch.logdet(X.T @ X), "X", {"X": ("m", "n")},
                    lambda X: 2 * X @ inv(X.T @ X), lambda X: X @ inv(X.T @ X), {}),
+    "logdet XX'": (lambda X: torch.logdet(X @ X.T), "X", {"X": ("k", "n")},
+                   lambda X: 2 * inv(X @ X.T) @ X, lambda X: inv(X @ X.T) @ X, {}),
     "det X'X": (lambda X: det(X.T @ X), "X", {"X": ("m", "n")}, lambda X: 2 * det(X.T @ X) * X @ inv(X.T @ X),
                 lambda X: det(X.T @ X) * X @ inv(X.T @ X), {}),
     "the root of det X'X": (lambda X: torch.sqrt(det(X.T @ X)), "X", {"X": ("m", "n")},
