@@ -37,7 +37,9 @@ def test_a_gradient_with_held_ends_is_right():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("held", ["G[[0, -1]] = 0.0", "G[0] = G[-1] = 0", "G[np.array([True, 0, 0, 0, True], bool)] = 0"])
+@pytest.mark.parametrize(
+    "held", ["G[[0, -1]] = 0.0", "G[0] = G[-1] = 0", "G[np.array([True, 0, 0, 0, True], bool)] = 0"]
+)
 def test_however_the_ends_are_held(held):
     code = CHAIN.replace("    G[-1] = 0\n", "").replace("G[0] = 0", held)
     assert verify_script(code).verdict == "proved"

@@ -22,7 +22,8 @@ print((ux - ux_hand).abs().max(), (uxx - uxx_hand).abs().max())
 def test_a_second_derivative_is_judged_beside_the_first():
     # d2/dx2 of sum_k a_k tanh(w_k x + b_k) is sum_k -2 a_k w_k^2 tanh(z_k) (1 - tanh(z_k)^2)
     report = verify_script(NETWORK)
-    assert report.ok and len(report.claims) == 2
+    assert report.ok
+    assert len(report.claims) == 2
 
 
 def test_a_slip_in_the_second_derivative_is_refuted():
@@ -53,4 +54,5 @@ def test_a_penalty_on_a_gradient_is_differentiated_through_it():
 @pytest.mark.slow
 def test_a_factor_that_a_penalty_lacks_is_found():
     report = verify_script(PENALTY.replace("2 * (A", "(A"))
-    assert report.verdict == "refuted" and report.wrong_steps == ("grad",)
+    assert report.verdict == "refuted"
+    assert report.wrong_steps == ("grad",)

@@ -151,9 +151,9 @@ class Pairs:
         found += [
             p for p, of in named if of is None or self.variable_of(p.input) in of
         ]  # no claim for another variable
-        best: dict[tuple[int, tuple[tuple[int, int], ...], tuple[int, ...]], Pair] = {}
+        best: dict[tuple[object, ...], Pair] = {}
         for p in found:
-            key = p.input.step, p.steps, p.signs
+            key = p.input.step, p.steps, p.signs, p.entries
             if key not in best or best[key].weight < p.weight:
                 best[key] = p
         return list(best.values())

@@ -175,7 +175,9 @@ class Trails:
                 return found, tuple(sorted(lines))
             before, after = self._sources(s.args[0]), self._sources(i)
             changed = np.flatnonzero((before != after).any(1))
-            is_held = all(self._is_zero(*after[k]) for k in changed) and not all(self._is_zero(*before[k]) for k in changed)
+            is_held = all(self._is_zero(*after[k]) for k in changed) and not all(
+                self._is_zero(*before[k]) for k in changed
+            )
             if not is_held or s.source is None or s.source.line is None:
                 return found, tuple(sorted(lines))
             lines.add(s.source.line)
@@ -377,6 +379,7 @@ class Trails:
 
         The parts of a sum that is called a gradient are no gradients by themselves: one of them may be a penalty's.
         """
+        waiting: list[tuple[int, int, bool, bool, float, str, tuple[int, ...] | None]]
         waiting = [(i, sign, False, False, 1.0, "", None)]
         seen, has_name, name = set[tuple[int, tuple[int, ...] | None]](), False, ""
         adapted: set[int] = set()  # what a rate of its own is for each entry, as Adam's, or a matrix, as Newton's: what
@@ -395,9 +398,8 @@ class Trails:
                 whole = whole or is_gradient(name)
                 if of is None and (i not in adapted or whole):
                     yield Term(i, sign, True, part, scale)
-            elif not has_name and of is None and i not in adapted and not self._is_same(i):
-                if self._conditioned(i) is None:
-                    yield Term(i, sign, False, part, scale)
+            elif not (has_name or of or i in adapted or self._is_same(i) or self._conditioned(i) is not None):
+                yield Term(i, sign, False, part, scale)
             match s.op:
                 case "neg":
                     waiting.append((s.args[0], -sign, whole, part, scale, total, of))
