@@ -104,9 +104,10 @@ def read_problem(
         runs = ((m.program, h.program) for m, h in (problem.first, *others))
         programs = [_joined(m, h, names, problem.order, summed) for m, h in runs]
         return _readings(problem, shapes, sizes, pairs, programs, selecting)
+    ran: dict[Any, Problem] = {}
     try:
         for k in range(_TRIES):
-            programs = _programs(problem, shapes, sizes, pairs, k, own)
+            programs = _programs(problem, shapes, sizes, pairs, k, own, ran)
             if k < _TRIES - 1 and any(map(one_sided, programs)):
                 continue
             found = _readings(problem, shapes, sizes, pairs, programs, selecting)
@@ -116,7 +117,7 @@ def read_problem(
         found = {p.name: error for p in pairs}
     if any(isinstance(r if isinstance(r, Unread) else r.why, OtherSteps) for r in found.values()):
         with contextlib.suppress(Unread):  # loops to a size whose turns do the same
-            programs = _programs(problem, shapes, sizes, pairs, 0, own, together=True)
+            programs = _programs(problem, shapes, sizes, pairs, 0, own, ran, together=True)
             again = _readings(problem, shapes, sizes, pairs, programs, selecting)
             found |= {n: r for n, r in again.items() if not _is_unread(r)}
     return found
@@ -133,16 +134,20 @@ def _programs(
     pairs: Sequence[Pair],
     k: int,
     own: Mapping[str, int] | None,
+    ran: dict[Any, Problem],
     together: bool = False,
 ) -> list[Program]:
     """Model, hand formulas and exact derivatives of each run; where one comes out one way, others are tried for it.
-    With ``together``, what the turns of a loop do alike is one step."""
+    With ``together``, what the turns of a loop do alike is one step.  ``ran`` keeps the runs."""
     summed = all(p.summed for p in pairs)
     programs = []
     for run in sizes.runs:
         for seed in range(problem.seed + k, problem.seed + k + _TRIES * _TRIES, _TRIES):
             try:
-                there = problem if run == own else resized(replace(problem, seed=seed), shapes, run)
+                key = (seed, *run.items())
+                if key not in ran:
+                    ran[key] = problem if run == own else resized(replace(problem, seed=seed), shapes, run)
+                there = ran[key]
             except SymgradError as error:
                 raise Unread(f"the code fails at {', '.join(f'{n} = {v}' for n, v in run.items())}.") from error
             assert there.first is not None
@@ -244,7 +249,11 @@ def _joined(
     it has.
     """
     both = join(model=model, hand=hand)
-    both = turns_together(both) if together else both
+    if together:
+        steps = len(both.needed(both.outputs.values()))
+        both = turns_together(both)
+        if len(both.steps) >= steps:
+            raise OtherSteps("no turns of a loop do the same.")
     b = Builder.on(both)
     (output,) = (i for key, i in both.outputs.items() if key.startswith("model.") and "at:" not in key)
     wrt = {n: both.outputs.get(f"model.at:{n}", both.inputs.get(n, -1)) for n in names}
