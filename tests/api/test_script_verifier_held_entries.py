@@ -45,12 +45,14 @@ def test_however_the_ends_are_held(held):
     assert verify_script(code).verdict == "proved"
 
 
+@pytest.mark.slow
 def test_a_slip_between_the_ends_is_found_and_the_lines_that_hold_them_are_not_blamed():
     report = verify_script(CHAIN.replace("g[:-1] -= d", "g[:-1] += d"))
     assert report.verdict == "refuted"
     assert [r.after for r in report.repairs] == ["-d"]
 
 
+@pytest.mark.slow
 def test_an_entry_of_a_parameter_that_gets_no_gradient_by_mistake_is_wrong():
     # nothing is written over here: the loop leaves the last entry out
     code = """

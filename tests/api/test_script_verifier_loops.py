@@ -228,6 +228,7 @@ print(cost)
 """
 
 
+@pytest.mark.slow
 def test_what_a_loop_adds_up_is_the_gradient_and_no_part_of_it():
     # nothing but names says what is meant: `dW` of one turn, or the sum over all turns, which is the derivative
     assert verify_script(BACK_IN_TIME).ok

@@ -19,6 +19,7 @@ print((ux - ux_hand).abs().max(), (uxx - uxx_hand).abs().max())
 """
 
 
+@pytest.mark.slow
 def test_a_second_derivative_is_judged_beside_the_first():
     # d2/dx2 of sum_k a_k tanh(w_k x + b_k) is sum_k -2 a_k w_k^2 tanh(z_k) (1 - tanh(z_k)^2)
     report = verify_script(NETWORK)
@@ -46,6 +47,7 @@ print(x.grad, grad)
 """
 
 
+@pytest.mark.slow
 def test_a_penalty_on_a_gradient_is_differentiated_through_it():
     # g = (A + A') x, and the derivative of g'g is 2 (A + A')' (A + A') x
     assert verify_script(PENALTY).verdict == "proved"
