@@ -19,6 +19,7 @@ with importing():
     import numpy as np
     import torch
 
+    from symgrad.checking.assumed_signs import with_signs_of_paper
     from symgrad.checking.exploration import Findings, as_far_as_known, how_ended
     from symgrad.checking.judge import as_data_mean, decide, judge
     from symgrad.checking.refutations import middle
@@ -201,7 +202,8 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
     for k, problem in enumerate(problems):
         found = findings[k] if findings else None
         try:
-            judged.append(as_data_mean(problem, judge(problem) if found is None else found))
+            mine = judge(problem) if found is None else found
+            judged.append(with_signs_of_paper(*as_data_mean(problem, mine)))
         except ENDS as ended:
             known = [_ended(*one, ended, FloatFindings()) for one in judged]
             return merge([*known, report_by_then(problem, ended, found)], (), None)

@@ -6,7 +6,8 @@ not judged, and takes the word from a verdict, unless it is shown to be impossib
 
 Not every choice has branches.  Where entries are put in order, where the largest of them is taken, where a number is
 made whole and then used as a number, one formula holds whatever comes out; and two real numbers are equal on no open
-set.  The registry holds these too, and says how they came out, but no verdict hangs on them.
+set, unless they are data, which no derivative is for, as labels are.  The registry holds these too, and says how they
+came out, but no verdict hangs on them.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Decision:
             return len(self.points) == 1 < len(self.ways)
         if guard.op in BINS:  # a table of many places is data
             return len(self.ways) <= _LISTED
-        return is_ordered(guard) or guard.op in _CLOSE
+        return is_ordered(guard) or guard.op in _CLOSE or self.branch.asks_of_data(guard)
 
 
 def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]:
@@ -228,6 +229,20 @@ def choosing(branch: Branch, seen: PointComparison, free: Sequence[str]) -> Iter
     """The guards of a look that may come out another way where the free inputs move."""
     moving = {g.args for g in branches_on(branch.program, free)}
     return (g for g in seen.guards if g.args in moving and np.size(g.outcome))
+
+
+def in_order(branch: Branch, seen: PointComparison) -> tuple[Guard, ...]:
+    """The guards of a look in the order in which they were made.  Of one run that gave both sides, those of the hand
+    formula are all; those of the model, which stand before them, are the same ones, up to its value."""
+    n, m = (len(run.program.guards) for run in (branch.model_run, branch.hand_run))
+    return seen.guards[n:] if branch.model_run.together and m >= n else seen.guards
+
+
+def earlier(branch: Branch, seen: PointComparison, guard: Guard) -> list[Guard]:
+    """The guards of a look that were made before one of them."""
+    of_one = in_order(branch, seen)
+    guards = of_one if any(g is guard for g in of_one) else seen.guards
+    return list(itertools.takewhile(lambda g: g is not guard, guards))
 
 
 def _asks_whether_finite(guard: Guard, program: Program) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symgrad.checking.choices import Key, Look, choosing, key_of
+from symgrad.checking.choices import Key, Look, choosing, in_order, key_of
 from symgrad.checking.comparison import Branch, PointComparison
 from symgrad.problem.point_search import is_ordered
 from symgrad.program.program import Decided, Guard
@@ -47,14 +47,19 @@ def forks(looks: Iterable[Look], free: Sequence[str]) -> Iterator[Fork]:
     """The combinations of comparisons that were not seen: each choice, turned round after the same choices before it.
 
     Comparisons of tensors of one shape are combined entry by entry; those of single numbers, and what is decided by
-    something made of looks, are the code's own path, with the number of times that its loops ran.  A combination has
-    several starts, of each branch one at least, for the way from one may lead across other edges first; they are
-    numbered, the first ones come first.
+    something made of looks, are the code's own path, with the number of times that its loops ran; what is beside the
+    question is not combined.  A combination has several starts, of each branch one at least, for the way from one may
+    lead across other edges first; they are numbered, the first ones come first.
+
+    A script's record ends with the last value that is asked for: what ends where another path goes on went the other
+    way there.
     """
     paths: dict[Key, list[Fork]] = {}
+    ended: set[Key] = set()
     for branch, seen in looks:
         groups: dict[tuple[int, ...], list[Guard]] = {}
-        for guard in choosing(branch, seen, free):
+        own = set(map(id, in_order(branch, seen)))
+        for guard in (g for g in choosing(branch, seen, free) if id(g) in own and not g.beside):
             decided = isinstance(guard.params, Decided) and guard.outcome.dtype == bool
             if decided or (is_ordered(guard) and guard.op != "sign" and guard not in seen.ties):
                 groups.setdefault(guard.outcome.shape, []).append(guard)
@@ -67,11 +72,13 @@ def forks(looks: Iterable[Look], free: Sequence[str]) -> Iterator[Fork]:
                     starts = paths.setdefault(path, [])
                     if len(starts) < 2 * _STARTS or all(f.branch is not branch for f in starts):
                         starts.append(Fork(path, branch, guard, entry, seen, before, (*free,)))
+                ended.add(path)
+        ended |= set() if () in groups else {((),)}
     out: list[tuple[tuple[int, int], Fork]] = []
     for path, starts in paths.items():
         *before, (key, outcome) = path
         other = (*before, (key, not outcome))
-        if (len(path) > 2 or before[0] == ()) and other not in paths:
+        if (len(path) > 2 or before[0] == ()) and other not in paths and (*before,) not in ended:
             forked = [replace(f, path=other, start=k) for k, f in enumerate(starts)]
             again = any(earlier == key for earlier, _ in before[1:])
             out += [((_rank(f, again), k), f) for k, f in enumerate(forked)]

@@ -21,7 +21,7 @@ from symgrad.errors import WrongShape
 from symgrad.evaluation.balls import Balls, array_of, ball_of, binary, entrywise, flat, rounded_data
 from symgrad.lifting.tracing.functions import Run
 from symgrad.ops.row import precision
-from symgrad.problem.definedness import Undefined, first_undefined, misjudged, ties
+from symgrad.problem.definedness import Undefined, depends_on, first_undefined, is_decided, misjudged, ties
 from symgrad.problem.sampling import Inputs
 from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import derivatives, gradients, reverse
@@ -225,6 +225,18 @@ class Branch:
         guards = self.program.guards  # those of the runs come first, in their order
         made = (replace(g, outcome=o) for g, o in zip(guards, outcomes, strict=False))
         return (*made, *guards[len(outcomes) :], *model_run.program.course, *hand_run.program.course)
+
+    @functools.cached_property
+    def moving(self) -> set[int] | None:
+        """The steps that move with what is differentiated for; None where that is no input, or values are compared."""
+        names = {p.name for p in self.pairs}
+        return depends_on(self.program, names) if names and names <= self.program.inputs.keys() else None
+
+    def asks_of_data(self, guard: Guard) -> bool:
+        """Whether a choice asks if two values are the same that no derivative is for, such as labels: at a point where
+        they are, both sides have the derivatives of the branch that is taken there."""
+        is_equality = guard.op in ("eq", "ne") and len(guard.args) == 2
+        return is_equality and self.moving is not None and self.moving.isdisjoint(guard.args)
 
     @property
     def choices(self) -> tuple[Guard, ...]:
@@ -438,7 +450,8 @@ def compare_at(
             if k == 0:
                 output = values[branch.model]
                 if offset is None and program.guards:
-                    edge = ties(program, values, free)
+                    met = ties(program, values, free)
+                    edge = tuple(g for g in met if not (branch.asks_of_data(g) and is_decided(g, values)))
                 rounded = offset is not None and misjudged(program, values, free)
             outside = not all(x.is_finite() for x in flat(values[branch.model]))
             for p in wanted:

@@ -51,9 +51,8 @@ def cover(problem: Problem, found: Findings) -> None:
     numbers = [few.described() for few in narrow(inside_looks(found), free)]
     idle = [idle_described(i) for i in idle_values(inside_looks(found))]
     found.coverage = (*found.coverage, *coverage, *running, *idle, *numbers)
-    one_by_one = not problem.pasted  # what a script decides after its claim is not in its record
-    open_ = any(c.endless for c in found.coverage)
-    if one_by_one and not open_ and any(v.kind == "proved" for v in found.verdicts.values()):
+    seen_all = len(set(counts(found.coverage))) == 1 and not any(c.endless for c in found.coverage)
+    if seen_all and any(v.kind == "proved" for v in found.verdicts.values()):
         found.coverage = (*found.coverage, *_together(found, free))
     tell(found, free)
     settle_coverage(problem, found)

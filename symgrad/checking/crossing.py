@@ -16,7 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.checking.choices import BINS, Decision, Key, Look, Met, axis_of_order, decisions, in_bins, is_place, turned
+from symgrad.checking.choices import (
+    BINS,
+    Decision,
+    Key,
+    Look,
+    Met,
+    axis_of_order,
+    decisions,
+    earlier,
+    in_bins,
+    is_place,
+    turned,
+)
 from symgrad.checking.combinations import forks
 from symgrad.checking.comparison import Branch, PointComparison, compare_at
 from symgrad.checking.data_flow import Idle, idle_values, is_used
@@ -340,7 +352,7 @@ def _path(met: Met) -> tuple[tuple[Guard, bool], ...]:
     guard = met.guards[0]
     if not _is_one_comparison(guard):
         return ()
-    before = itertools.takewhile(lambda g: g is not guard, met.seen.guards)
+    before = earlier(met.branch, met.seen, guard)
     return tuple((g, bool(g.outcome)) for g in before if _is_one_comparison(g))
 
 

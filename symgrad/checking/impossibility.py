@@ -8,7 +8,6 @@ same way, comes out as it did.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.checking.choices import Decision, Met
+from symgrad.checking.choices import Decision, Met, earlier
 from symgrad.checking.combinations import Fork
 from symgrad.checking.comparison import with_data
 from symgrad.problem.definedness import origins
@@ -115,7 +114,7 @@ def _contradicts(met: Met, guard: Guard, way: Any, *, exactly: bool, entry: int 
     if not positive:
         return False
     above, *more = positive
-    before = list(itertools.takewhile(lambda g: g is not guard, met.seen.guards))
+    before = earlier(branch, met.seen, guard)
     beside = [g for g in before if g.outcome.shape in ((), guard.outcome.shape)]
     came_out = [(g, g.outcome.item()) for g in beside if not g.outcome.shape]
     came_out += [(g, g.outcome.flat[entry]) for g in beside if g.outcome.shape and entry is not None]

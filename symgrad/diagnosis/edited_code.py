@@ -57,8 +57,11 @@ class ScriptCode:
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]
     ) -> Watched:
-        """The script is run with its own values: another point is only another reading of what it computed."""
-        return Watched(*self.side.execution.variant(text, {HOOK: look}).whole(self.side.group))
+        """The script is run with its own values, and another point is only another reading of what it computed, unless
+        it goes another way there."""
+        execution, k = self.side.execution, self.side.group
+        elsewhere = None if execution.goes_own_way(point, k) else point
+        return Watched(*execution.variant(text, {HOOK: look}, elsewhere).whole(k))
 
     def edited(self, texts: Mapping[Unit, str]) -> tuple[Side, str] | None:
         (text,) = texts.values()

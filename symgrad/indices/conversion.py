@@ -20,6 +20,7 @@ True
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
@@ -46,11 +47,14 @@ from symgrad.indices.terms import (
     EXP,
     Cholesky,
     Det,
+    ExponentialSlope,
     Fact,
     IndexProduct,
     IndexSum,
     Inverse,
     LogDet,
+    Matrix,
+    MatrixExponential,
     Within,
     free_ranges,
     fresh,
@@ -68,7 +72,14 @@ _NEEDS: dict[Any, str] = {
     Det: "is not singular",
     LogDet: "is not singular",
 }
-_KINDS: dict[Any, str] = {Inverse: "inv", Cholesky: "chol", Det: "det", LogDet: "logdet"}
+_KINDS: dict[Any, str] = {
+    Inverse: "inv",
+    Cholesky: "chol",
+    MatrixExponential: "expm",
+    ExponentialSlope: "dexpm",
+    Det: "det",
+    LogDet: "logdet",
+}
 
 
 def make_store(*, facts: Iterable[Fact] = (), effort: int, deep: bool = True) -> Store:
@@ -123,7 +134,7 @@ def _of(store: Store, e: Any) -> Poly:
             return sum_over(store, {index: size}, read(store, body))
         case IndexProduct():
             return _of_product(store, e)
-        case Inverse() | Cholesky() | Det() | LogDet():
+        case Matrix():
             return _of_matrix(store, e)
         case sp.KroneckerDelta():
             return delta(store, *(as_index(read(store, a)) for a in e.args[:2]))
@@ -202,9 +213,12 @@ def _of_matrix(store: Store, e: Any) -> Poly:
     size = read(store, e.size)
     (row, body), column = _bound(store, e.bound[0], size, e.body), e.bound[1]
     column, body = _bound(store, column, size, body)
-    _require(store, _NEEDS[type(e)], e.func(*e.args), None)
+    if type(e) in _NEEDS:
+        _require(store, _NEEDS[type(e)], e.func(*e.args), None)
+    kind = _KINDS[type(e)]
+    more = {"expm": (store.zero, store.one), "dexpm": (store.one,)}
     ends = (as_index(read(store, i)) for i in e.args[4:])
-    return matrix_term(store, _KINDS[type(e)], read(store, body), row, column, size, *ends)
+    return matrix_term(store, kind, read(store, body), row, column, size, *ends, *more.get(kind, ()))
 
 
 def _of_function(store: Store, e: Any) -> Poly:
@@ -352,8 +366,24 @@ def _atom(store: Store, a: Atom) -> Any:
             return body
     body, first, size, *ends = a.data
     head = next(h for h, kind in _KINDS.items() if kind == a.kind)
-    inside = (write(store, body), named(first), named(first + 1), write(store, size))
+    times = sp.S.One
+    if a.kind in ("expm", "dexpm"):
+        times = write(store, ends.pop())
+    inside = (times * write(store, body), named(first), named(first + 1), write(store, size))
+    if a.kind == "expm":
+        left = int(ends.pop().number)
+        return _times_powers(store, a, left, _index(store, ends[0]), _index(store, ends[1]), inside)
     return head(*inside, *(_index(store, i) for i in ends))
+
+
+def _times_powers(store: Store, a: Atom, k: int, i: Any, j: Any, exponent: tuple[Any, ...]) -> Any:
+    """The entry (i, j) of P**k times an exponential, for the matrix P of an atom."""
+    if not k:
+        return MatrixExponential(*exponent, i, j)
+    body, first, size, *_ = a.data
+    middle = fresh("k")
+    factor = rename(write(store, body), {named(first): i, named(first + 1): middle})
+    return IndexSum(factor * _times_powers(store, a, k - 1, middle, j, exponent), middle, write(store, size))
 
 
 _BOUND: dict[int, Any] = {}
@@ -375,6 +405,7 @@ def _size(e: Any) -> int:
 
 Steps = tuple[tuple[str, Any, Any], ...]  # by which rule, what it was, and what it is then
 _ROUNDS, _MATRICES = 6, 3  # how often a denominator, and a matrix, are tried
+_TURNED = 3  # matrices that stand beside their transposes
 
 
 def cleared(store: Store, z: Poly, rounds: int = _ROUNDS, matrices: int = _MATRICES) -> Steps | None:
@@ -397,7 +428,29 @@ def cleared(store: Store, z: Poly, rounds: int = _ROUNDS, matrices: int = _MATRI
         more = cleared(store, w, rounds, matrices - 1)
         if more is not None:
             return ("multiply by a matrix that is invertible", write(store, z), undone), *more
+    for one, two in _parts(store, z) if matrices else ():
+        first = cleared(store, one, 1, matrices)
+        second = None if first is None else cleared(store, two, 1, matrices)
+        if first is not None and second is not None:
+            told = sp.Add(write(store, one), write(store, two), evaluate=False)
+            return ("a matrix and its transpose, each by itself", write(store, z), told), *first, *second
     return None
+
+
+def _parts(store: Store, z: Poly) -> Iterator[tuple[Poly, Poly]]:
+    """Ways to part a polynomial in which an inverse stands with its one end and with its other at a free index: what
+    may be a matrix, and what may be its transpose."""
+    held = {m: {(a.data[0], end, i) for a, end, i in _inverses(store, store.poly({m: fmpq(1)}))} for m in z.terms}
+    ends = set().union(*held.values())
+    for index in sorted({i for *_, i in ends}, key=str):
+        here = [body for body, end, i in ends if end == 0 and i == index and (body, 1, i) in ends]
+        both = sorted(here, key=lambda body: body.key)
+        for sides in itertools.product((0, 1), repeat=len(both) - 1) if 0 < len(both) <= _TURNED else ():
+            mine = {(body, side, index) for body, side in zip(both, (0, *sides), strict=True)}
+            one = store.poly({m: c for m, c in z.terms.items() if held[m] & mine})
+            two = store.subtract(z, one)
+            if two.terms and not any(i == index for m in one.terms for *_, i in held[m] - mine):
+                yield one, two
 
 
 def _denominators(z: Poly) -> dict[Atom, int]:

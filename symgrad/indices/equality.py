@@ -188,13 +188,14 @@ def _attempt(
     if steps is None:
         more = {} if positive else dict(_under_logarithms(store, a, b, facts))
         return _attempt(a, b, sizes, facts, effort, more, deep) if more else None
-    links = [Link(_SAME, a, write(store, p))]
+    runs = tuple(sizes.items())
+    links = [Link(_SAME, a, write(store, p), runs)]
     for uses in store.instances.values():
         for u in uses:
-            sizes = ((named(i), write(store, store.ranges[i])) for i in u.open_names if i in store.ranges)
-            links.append(Link(u.rule, write(store, u.before, u.bound), write(store, u.after), tuple(sizes)))
+            near = ((named(i), write(store, store.ranges[i])) for i in u.open_names if i in store.ranges)
+            links.append(Link(u.rule, write(store, u.before, u.bound), write(store, u.after), tuple(near)))
     links += [Link(*step) for step in steps]
-    links.append(Link(_SAME, b, write(store, q)))
+    links.append(Link(_SAME, b, write(store, q), runs))
     conditions = dict.fromkeys((*positive.values(), *(Condition(*said) for said in store.conditions)))
     return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in store.used))
 

@@ -20,7 +20,22 @@ from flint import acb, arb
 
 from symgrad.errors import BadFormula
 from symgrad.evaluation.balls import ball_of
-from symgrad.indices.terms import EXP, RELU, STEP, Array, Binder, Cholesky, Det, IndexProduct, IndexSum, LogDet, Within
+from symgrad.indices.terms import (
+    EXP,
+    RELU,
+    STEP,
+    Array,
+    Binder,
+    Cholesky,
+    Det,
+    ExponentialSlope,
+    IndexProduct,
+    IndexSum,
+    LogDet,
+    MatrixExponential,
+    Within,
+)
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.row import X
 from symgrad.ops.scalars import OPS
 
@@ -282,7 +297,13 @@ class _Evaluation:
             case LogDet():
                 log = self._function(sp.log)
                 return lambda at: log(abs(determinant(at)))
-        i, j = (self.integer(x) for x in e.entry)
+        places = [self.integer(x) for x in e.entry]
+        if isinstance(e, ExponentialSlope):
+            return lambda at: _exponential_slope(rows(at), *(x(at) for x in places))
+        i, j = places
+        if isinstance(e, MatrixExponential):
+            made = self._remembered(whole, lambda at: _exponential(rows(at)))
+            return lambda at: made(at)[i(at)][j(at)]
         if isinstance(e, Cholesky):
             factor = self._remembered(whole, lambda at: _cholesky(rows(at)))
             return lambda at: factor(at)[i(at)][j(at)]
@@ -315,6 +336,19 @@ def _cholesky(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
             rest = column[i] - reduce(add, (out[i][k] * out[j][k] for k in range(j)), arb(0))
             out[i][j] = rest / out[j][j] if i > j else arb(rest).sqrt() if arb(rest) > 0 else arb("nan")
     return out
+
+
+def _exponential(rows: Sequence[Sequence[Any]]) -> Any:
+    return MATRICES["matrix_exp"].ball(np.array(rows, dtype=object), None)
+
+
+def _exponential_slope(rows: Sequence[Sequence[Any]], i: int, p: int, q: int, j: int) -> Any:
+    """In the corner of the exponential of [[A, E], [0, A]], for an E with one entry."""
+    n = len(rows)
+    whole = np.full((2 * n, 2 * n), arb(0), dtype=object)
+    whole[:n, :n] = whole[n:, n:] = np.array(rows, dtype=object)
+    whole[p, n + q] = arb(1)
+    return _exponential(whole.tolist())[i, n + j]
 
 
 def _determinant(rows: Sequence[Sequence[Any]]) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sympy as sp
 from flint import fmpq, fmpz
 
-from symgrad.indices.polynomials import Atom, Name, Poly, Powers, Store, as_poly, rational, whole
+from symgrad.indices.polynomials import Atom, Name, Poly, Powers, Store, as_poly, rational, transposed, whole
 from symgrad.indices.products import (
     absolute,
     common_part,
@@ -157,7 +157,7 @@ def matrix(store: Store, kind: str, body: Poly, row: Name, column: Name, size: P
         if kind == "det":
             return store.zero
         raise ZeroDivisionError("a matrix of zeros is not invertible")
-    inner, outer, c = _factored(store, body, row, column)
+    inner, outer, c = factored(store, body, row, column)
     if outer is not store.one or c != 1:
         factor = store.scale(outer, c)
         rest = matrix(store, kind, inner, row, column, size, *ends)
@@ -166,16 +166,25 @@ def matrix(store: Store, kind: str, body: Poly, row: Name, column: Name, size: P
                 return multiply(store, power(store, factor, -1), rest)
             case "logdet":
                 return store.add((multiply(store, size, logarithm(store, absolute(store, factor))), rest))
+    body, first, (way, *_) = oriented(store, kind, body, row, column, size, ends)
+    return store.single(store.atom(kind, body, first, size, *way))
+
+
+def oriented(
+    store: Store, kind: str, body: Poly, row: Name, column: Name, size: Poly, ends: Sequence[Any]
+) -> tuple[Poly, int, list[Sequence[Any]]]:
+    """The matrix or its transpose, whichever is written first; its first index; and the ends as they are to stand, a
+    symmetric matrix's both ways, the first way first."""
     first = max(body.height, size.height)
     ways = [substitute(store, body, {row: first + k, column: first + 1 - k}) for k in (0, 1)]
+    other = transposed(kind, ends) if ends else ends
+    if ways[0] is ways[1]:
+        return ways[0], first, sorted([ends, other], key=lambda way: [as_poly(store, end).key for end in way])
     turned = ways[1].key < ways[0].key
-    body = ways[turned]
-    if turned or (ways[0] is ways[1] and ends and as_poly(store, ends[1]).key < as_poly(store, ends[0]).key):
-        ends = ends[::-1]
-    return store.single(store.atom(kind, body, first, size, *ends))
+    return ways[turned], first, [other if turned else ends]
 
 
-def _factored(store: Store, body: Poly, row: Name, column: Name) -> tuple[Poly, Poly, Any]:
+def factored(store: Store, body: Poly, row: Name, column: Name) -> tuple[Poly, Poly, Any]:
     """The matrix, and a factor of all its entries that depends on neither index."""
     content, common = common_part(store, body, every=True)
     if body.terms and body.terms[leading(store, body)] < 0:
@@ -186,17 +195,21 @@ def _factored(store: Store, body: Poly, row: Name, column: Name) -> tuple[Poly, 
 
 
 def _simple_inverse(store: Store, body: Poly, row: Name, column: Name, size: Poly, i: Any, j: Any) -> Poly | None:
-    """The inverse of an inverse, and of a diagonal matrix."""
+    """The inverse of an inverse, of an exponential, and of a diagonal matrix."""
     only = body.only
     if only is None:
         return None
     m, c = only
     for a, e in m.powers:
-        if e == 1 and a.kind == "inv" and set(a.data[3:]) == {row, column} and len(m.powers) == 1:
+        if e == 1 and a.kind in ("inv", "expm") and set(a.data[3:5]) == {row, column} and len(m.powers) == 1:
             inner, first, *_ = a.data
             at = {row: i, column: j}
-            r, s = (at[end] for end in a.data[3:])
-            return store.scale(substitute(store, inner, {first: r, first + 1: s}), 1 / c)
+            r, s = (at[end] for end in a.data[3:5])
+            if a.kind == "inv":
+                return store.scale(substitute(store, inner, {first: r, first + 1: s}), 1 / c)
+            if not a.data[5].terms:
+                opposite = store.atom("expm", *a.data[:3], r, s, a.data[5], store.scale(a.data[6], fmpq(-1)))
+                return store.scale(store.remake(store, opposite, {}), 1 / c)
         if a.kind == "delta" and a is next(iter(delta(store, row, column).terms)).powers[0][0]:
             rest = product(store, {b: f for b, f in m.powers if b is not a})
             diagonal = substitute(store, substitute(store, rest, {column: row}), {row: i})

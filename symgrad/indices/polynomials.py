@@ -11,7 +11,7 @@ own from the height of what is inside it, and a sum that is opened gives them ne
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import blake2b
@@ -28,6 +28,9 @@ Name = Any  # a SymPy Symbol, or the number of a bound index
 Exponent = int | Fraction
 _FRESH = 10**6  # numbers from here on are open indices; below are those put away
 _SHOWN = 3  # how many uses of one rule a proof shows
+
+
+MATRICES = frozenset({"inv", "chol", "expm", "dexpm", "det", "logdet"})  # kinds of atoms that bind two indices
 
 
 class Exhausted(Exception):
@@ -56,6 +59,9 @@ class Atom:
     sum      (sizes, monomial, first)       a sum over the indices first, first + 1, ...
     inv      (polynomial, first, size, i, j) an entry of the inverse of the matrix with entries at (first, first + 1)
     chol     (polynomial, first, size, i, j) an entry of the matrix's Cholesky factor
+    expm     (polynomial P, first, size, i, j, k, c) an entry of P**k exp(c P), for the matrix P and a scalar c
+    dexpm    (polynomial P, first, size, i, p, q, j, c) what exp(c P)[i, j] changes by with (c P)[p, q]: the integral
+                                            over s from 0 to 1 of exp(s c P)[i, p] exp((1 - s) c P)[q, j]
     det      (polynomial, first, size)      a determinant
     logdet   (polynomial, first, size)      the logarithm of its absolute value
     ======== ============================== =================================================================
@@ -78,7 +84,7 @@ class Atom:
             sizes, _, first = data
             free -= set(range(first, first + len(sizes)))
             height = max(height, first + len(sizes))
-        if kind in ("inv", "chol", "det", "logdet"):
+        if kind in MATRICES:
             first = data[1]
             free -= {first, first + 1}
             height = max(height, first + 2)
@@ -367,6 +373,12 @@ def as_index(p: Poly) -> Any:
         if atom.kind == "sym" and e == 1:
             return atom.data[0]
     return p
+
+
+def transposed(kind: str, ends: Sequence[Any]) -> list[Any]:
+    """The ends of the same entry, where the matrix is written the other way round."""
+    pairs = 4 if kind == "dexpm" else 2
+    return [ends[k ^ 1] if k < pairs else end for k, end in enumerate(ends)]
 
 
 def as_poly(store: Store, index: Any) -> Poly:

@@ -137,6 +137,13 @@ class _Text(StrPrinter):
     def _print_Cholesky(self, e: Any) -> str:
         return f"cholesky({self._matrix(e)})[{','.join(map(self._print, e.entry))}]"
 
+    def _print_MatrixExponential(self, e: Any) -> str:
+        return f"expm({self._matrix(e)})[{','.join(map(self._print, e.entry))}]"
+
+    def _print_ExponentialSlope(self, e: Any) -> str:
+        i, p, q, j = map(self._print, e.entry)
+        return f"d expm({self._matrix(e)})[{i},{j}]/d[{p},{q}]"
+
     def _print_Det(self, e: Any) -> str:
         return f"det({self._matrix(e)})"
 
@@ -241,6 +248,16 @@ class _Latex(LatexPrinter):
 
     def _print_Cholesky(self, e: Any, exp: Any = None) -> str:
         written = f"\\operatorname{{chol}}\\left({self._matrix(e)}\\right)_{{{','.join(map(self._print, e.entry))}}}"
+        return f"\\left({written}\\right)^{{{exp}}}" if exp else written
+
+    def _print_MatrixExponential(self, e: Any, exp: Any = None) -> str:
+        written = f"\\exp\\left({self._matrix(e)}\\right)_{{{','.join(map(self._print, e.entry))}}}"
+        return f"\\left({written}\\right)^{{{exp}}}" if exp else written
+
+    def _print_ExponentialSlope(self, e: Any, exp: Any = None) -> str:
+        i, p, q, j = map(self._print, e.entry)
+        matrix = self._matrix(e)
+        written = f"\\frac{{\\partial \\exp\\left({matrix}\\right)_{{{i},{j}}}}}{{\\partial ({matrix})_{{{p},{q}}}}}"
         return f"\\left({written}\\right)^{{{exp}}}" if exp else written
 
     def _print_Det(self, e: Any, exp: Any = None) -> str:

@@ -40,6 +40,7 @@ from symgrad.indices.terms import (
     IndexSum,
     Inverse,
     LogDet,
+    MatrixExponential,
     Within,
     fresh,
     opaque,
@@ -189,7 +190,7 @@ class _Reading:
                 return Value(_arithmetic(step.op, bodies, family.params[0]), axes)
             case "prod" | "prod_others":
                 return self.product(step.op, args[0])
-            case "inverse" | "solve" | "det" | "logabsdet" | "cholesky":
+            case "inverse" | "solve" | "det" | "logabsdet" | "cholesky" | "matrix_exp":
                 return self.linear_algebra(step.op, args)
         if step.op not in OPS or OPS[step.op].branches:
             raise Unread(f"{step.op} has no reading in index notation.")
@@ -362,7 +363,7 @@ class _Reading:
         if op in ("det", "logabsdet"):
             return Value((Det if op == "det" else LogDet)(a.body, r.index, c.index, r.size), (batch,))
         i, j = replace(r, index=fresh("i"), loose=False), replace(c, index=fresh("j"), loose=False)
-        head, body = Inverse, a.body
+        head, body = MatrixExponential if op == "matrix_exp" else Inverse, a.body
         if op == "cholesky":  # of the symmetric part
             head, body = Cholesky, (body + rename(body, {r.index: c.index, c.index: r.index})) / 2
         made = Value(head(body, r.index, c.index, r.size, i.index, j.index), (batch, (i,), (j,)))

@@ -14,7 +14,19 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, Store, is_index, key_of, name_key
+from symgrad.indices.polynomials import (
+    MATRICES,
+    Atom,
+    Mono,
+    Name,
+    Poly,
+    Powers,
+    Store,
+    is_index,
+    key_of,
+    name_key,
+    transposed,
+)
 from symgrad.indices.terms import Binder
 
 # ------------------------------------------------------------------------------------------------------------ ordering
@@ -137,13 +149,16 @@ def _signature(store: Store, part: Any, colours: Colours) -> bytes:
         p, first, size, *ends = part.data
         body = signature(store, p, {**colours, first: b"r", first + 1: b"r"})  # it is symmetric
         return key_of((part.kind, body, signature(store, size, colours), *(signature(store, i, colours) for i in ends)))
-    if part.kind in ("inv", "det", "logdet"):  # and so may the orientation of a matrix
+    if part.kind in MATRICES:  # and so may the orientation of a matrix
         p, first, size, *ends = part.data
         sides = [(b"r", b"c"), (b"c", b"r")]
         bodies = [signature(store, p, {**colours, first: r, first + 1: c}) for r, c in sides]
         marks = [signature(store, i, colours) for i in ends]
-        ways = sorted(key_of((body, *way)) for body, way in zip(bodies, (marks, marks[::-1])))
-        return key_of((part.kind, signature(store, size, colours), *ways))
+        ways = [key_of((body, *way)) for body, way in zip(bodies, (marks, transposed(part.kind, marks)))]
+        if part.kind == "dexpm":  # and which of its two pairs of ends is first
+            turned = [[*m[2:4], *m[:2], *m[4:]] for m in (marks, transposed(part.kind, marks))]
+            ways += [key_of((body, *way)) for body, way in zip(bodies, turned)]
+        return key_of((part.kind, signature(store, size, colours), *sorted(ways)))
     if part.kind == "sum":
         sizes, mono, _ = part.data
         marks = sorted(signature(store, s, colours) for s in sizes)
@@ -170,7 +185,7 @@ def trail(store: Store, part: Any, hidden: frozenset[Name] = frozenset()) -> tup
         case Atom() if part.kind == "sum":
             sizes, mono, first = part.data
             return trail(store, mono, hidden | set(range(first, first + len(sizes))))
-        case Atom() if part.kind in ("inv", "chol", "det", "logdet"):
+        case Atom() if part.kind in MATRICES:
             body, first, *rest = part.data
             return (trail(store, body, hidden | {first, first + 1}), *(trail(store, d, hidden) for d in rest))
         case Atom():

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from flint import fmpq
 
 from symgrad.indices.canonical_labels import name_indices
+from symgrad.indices.exponentials import along, commuted, exponent_trace, exponential_of_matrix, in_blocks, times_matrix
 from symgrad.indices.normal_functions import apply, exponential, matrix
 from symgrad.indices.polynomials import (
     Atom,
@@ -69,7 +71,10 @@ def _total(store: Store, bound: Bound, powers: Powers, c: Any) -> Poly:
         ("a sum counted from its other end", _turned),
         ("a sum of equal terms", _counted),
         ("a property that was assumed", _with_facts),
-        ("a matrix times its inverse", _with_inverses),
+        ("a matrix times its inverse", partial(_with_functions, kind="inv")),
+        ("a matrix times its exponential", partial(_with_functions, kind="expm")),
+        ("the slope of an exponential along its matrix", partial(_with_functions, kind="dexpm")),
+        ("exponentials that commute", _with_exponentials),
         ("a triangle times its transpose", _with_triangles),
         ("a factor cancelled in a fraction", _without_denominators),
     ):
@@ -272,26 +277,37 @@ def _with_facts(store: Store, bound: Bound, powers: Powers) -> Poly | None:
     return None
 
 
-def _with_inverses(store: Store, bound: Bound, powers: Powers) -> Poly | None:
-    """Sum over b of inv[i, b] * B[b, k] = delta(i, k), for the leading term of B; the other terms move over."""
+def _with_functions(store: Store, bound: Bound, powers: Powers, kind: str) -> Poly | None:
+    """Sum over b of inv[i, b] * B[b, k] = delta(i, k), for the leading term of B; the other terms move over.
+
+    With the exponential of c B in the place of the inverse, it is B exp(c B)[i, k]; so it is where the derivative of
+    the exponential is summed along B, over both of its indices.
+    """
     for a, e in powers.items():
-        if a.kind != "inv" or e != 1:
+        if a.kind != kind or e != 1:
             continue
-        _, _, size, *ends = a.data
-        for side, b in enumerate(ends):
-            if isinstance(b, Poly) or b not in bound or ends.count(b) != 1 or bound[b] is not size:
+        ends = a.data[3:]
+        for side, b, to in ((0, ends[0], None), (1, ends[1], None)) if kind != "dexpm" else along(a):
+            free = [x for x in (b, to) if x is not None]
+            if any(isinstance(x, Poly) or bound.get(x) is not a.data[2] or ends.count(x) != 1 for x in free):
                 continue
-            found = _against(store, a, powers, bound, b, side)
-            if found is not None:
+            found = _against(store, a, powers, bound, b, side % 2, to)
+            if found is not None and to not in found[1].free:
                 k, left, others, c = found
                 near = {j: s for j, s in bound.items() if j in a.free or j == k}  # the others are summed already
-                outer = {j: s for j, s in near.items() if j != b}
-                one = multiply(store, delta(store, ends[1 - side], k), left)
+                outer = {j: s for j, s in near.items() if j not in free}
+                made = delta(store, ends[1 - side], k) if kind == "inv" else times_matrix(store, a, side, k)
+                one = multiply(store, made, left)
                 two = multiply_all(store, store.single(a), others, left)
                 return store.add(
                     (store.scale(sum_over(store, outer, one), 1 / c), store.scale(sum_over(store, near, two), -1 / c))
                 )
     return None
+
+
+def _with_exponentials(store: Store, bound: Bound, powers: Powers) -> Poly | None:
+    found = commuted(store, bound, powers)
+    return None if found is None else sum_over(store, *found)
 
 
 def _with_triangles(store: Store, bound: Bound, powers: Powers) -> Poly | None:
@@ -332,8 +348,9 @@ def _triangle(a: Atom) -> tuple[Any, bool, Any, Any] | None:
     return factor.data[:3], True, *((i, j) if factor.data[3] == first else (j, i))
 
 
-def _against(store: Store, inv: Atom, powers: Powers, bound: Bound, b: Name, side: int) -> Any:
-    """Where the matrix's leading term stands at b and k: k, the other factors, the other terms, the coefficient."""
+def _against(store: Store, inv: Atom, powers: Powers, bound: Bound, b: Name, side: int, to: Name | None = None) -> Any:
+    """Where the matrix's leading term stands at b and k (which is ``to``): k, the other factors, the other terms, the
+    coefficient."""
     body, first, *_ = inv.data
     lead = head(store, body)
     if lead is None:
@@ -344,6 +361,8 @@ def _against(store: Store, inv: Atom, powers: Powers, bound: Bound, b: Name, sid
     candidates |= {i for x in powers if x.kind == "leaf" and b in x.free for i in x.data[1] if i != b}
     if len(leaves) > 1 or leaves[0].kind != "leaf":
         candidates |= {j for x in powers for j in x.free if j != b}
+    if to is not None:
+        candidates &= {to}
     for k in sorted(candidates, key=lambda j: (not isinstance(j, int), key_of(j))):
         at = {first: b, first + 1: k} if side == 1 else {first: k, first + 1: b}
         want = substitute(store, store.poly({lead: fmpq(1)}), at).only
@@ -420,8 +439,15 @@ def _without_denominators(store: Store, bound: Bound, powers: Powers) -> Poly | 
 
 
 def matrix_term(store: Store, kind: str, body: Poly, row: Name, column: Name, size: Poly, *ends: Any) -> Poly:
-    """An entry of an inverse, or a determinant, of the matrix with this entry at the open indices (row, column); of a
-    product of square matrices in those of its factors."""
+    """A function of the matrix with this entry at the open indices (row, column), or its entry at the ``ends``; of a
+    product of square matrices in those of its factors, of an exponential and of blocks in those of the exponents."""
+    if kind in ("expm", "dexpm"):
+        blocks = in_blocks(store, body, row, column, size, *ends) if kind == "expm" else None
+        if blocks is None:
+            return exponential_of_matrix(store, kind, body, row, column, size, *ends)
+        return store.add(sum_over(store, *block) for block in blocks)
+    if kind in ("det", "logdet") and (trace := exponent_trace(store, body, row, column, size)) is not None:
+        return exponential(store, sum_over(store, *trace)) if kind == "det" else sum_over(store, *trace)
     parts = None if kind == "chol" else _as_product(store, body, row, column, size)
     if parts is None:
         return matrix(store, kind, body, row, column, size, *ends)

@@ -336,13 +336,16 @@ class Array:
 
 
 # ------------------------------------------------------------------------------------------------------------ matrices
-# Inverse, Cholesky factor, determinant and its logarithm, as index terms: binders over two indices of a square matrix.
+# Functions of a square matrix (inverse, Cholesky factor, exponential, determinant) as index terms: binders over two
+# indices.
 #
 # The matrix is given by its entry: ``Inverse(body, row, column, size, i, j)`` is the entry (i, j) of the inverse of the
 # matrix whose entry at (row, column) is ``body``.  Its determinant must not be zero there; `LogDet` is log |det|.
 
 
-class _Matrix(Binder):
+class Matrix(Binder):
+    """A function of a square matrix."""
+
     BINDS = (1, 2)
 
     @property
@@ -350,12 +353,12 @@ class _Matrix(Binder):
         return self.args[3]
 
 
-class MatrixEntry(_Matrix):
+class MatrixEntry(Matrix):
     """Entry (i, j) of a matrix that is made of a square one."""
 
     @property
-    def entry(self) -> tuple[Any, Any]:
-        return self.args[4], self.args[5]
+    def entry(self) -> tuple[Any, ...]:
+        return self.args[4:]
 
 
 class Inverse(MatrixEntry):
@@ -366,11 +369,22 @@ class Cholesky(MatrixEntry):
     """Entry (i, j) of the lower triangle L with a positive diagonal for which L L' is a symmetric matrix."""
 
 
-class Det(_Matrix):
+class MatrixExponential(MatrixEntry):
+    """Entry (i, j) of the exponential of a square matrix."""
+
+
+class ExponentialSlope(MatrixEntry):
+    """The derivative of entry (i, j) of the exponential of a square matrix with respect to its entry (p, q).
+
+    Its arguments end in i, p, q, j: it is the integral over s from 0 to 1 of exp(s A)[i, p] exp((1 - s) A)[q, j].
+    """
+
+
+class Det(Matrix):
     """The determinant of a square matrix."""
 
 
-class LogDet(_Matrix):
+class LogDet(Matrix):
     """The logarithm of the absolute value of the determinant."""
 
 

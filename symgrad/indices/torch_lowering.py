@@ -29,6 +29,7 @@ from symgrad.indices.terms import (
     Inverse,
     LogDet,
     MatrixEntry,
+    MatrixExponential,
     Within,
     fresh,
     rename,
@@ -46,6 +47,7 @@ _KERNELS: dict[Any, str] = {
 _MATRICES: dict[Any, str] = {
     Inverse: "torch.linalg.inv({0})",
     Cholesky: "torch.linalg.cholesky({0})",
+    MatrixExponential: "torch.linalg.matrix_exp({0})",
     Det: "torch.linalg.det({0})",
     LogDet: "torch.linalg.slogdet({0}).logabsdet",
 }
@@ -123,7 +125,7 @@ class _Lowering(Layouts):
                 return self.index_sum(e)
             case LogSumExp() | Softmax():
                 return self.exponentials(e)
-            case Inverse() | Cholesky() | Det() | LogDet():
+            case _ if type(e) in _MATRICES:
                 return self.matrix(e)
             case sp.Max() | sp.Min():
                 kernel = "torch.maximum" if isinstance(e, sp.Max) else "torch.minimum"

@@ -135,11 +135,11 @@ class PushforwardFormula:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*self.inner.names, *self.tangents.values())
+        return tuple(dict.fromkeys((*self.inner.names, *self.tangents.values())))
 
     @property
     def required(self) -> tuple[str, ...]:
-        return (*self.inner.required, *self.tangents.values())
+        return tuple(dict.fromkeys((*self.inner.required, *self.tangents.values())))
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         program = self.inner.run(point, dtypes).program
@@ -149,7 +149,9 @@ class PushforwardFormula:
                 continue  # the output does not depend on it
             at = program.inputs[name]
             b = Builder.on(program)
-            direction = b.input(moved, np.shape(point[moved]), program.steps[at].dtype)
+            direction = b.inputs.get(moved)  # the speed of an input may be one itself
+            if direction is None:
+                direction = b.input(moved, np.shape(point[moved]), program.steps[at].dtype)
             if b.shape(direction) != b.shape(at):
                 raise WrongShape(
                     f"{moved} has the shape {list(b.shape(direction))}, and {name} {list(b.shape(at))}.",

@@ -24,12 +24,13 @@ from symgrad.lifting.latex.jacobians import claims_matrix
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.names_in_rows import names_of
 from symgrad.lifting.latex.rows_of_tokens import conditions_in, pieces_of
+from symgrad.lifting.latex.stated_conditions import constraint_of
 from symgrad.lifting.latex.token_reader import Node, TwoReadings, parts, place, power_name, spelled
 from symgrad.lifting.latex.tokens import tokens
 from symgrad.lifting.latex.typeset_derivations import are_equations, joined
 from symgrad.lifting.latex.value_chains import chain_of
 from symgrad.lifting.sympy_forms import sides_of_equality
-from symgrad.lifting.text.on_paper import advise_in_text, refuse_sum, typeset
+from symgrad.lifting.text.on_paper import PRIMES, advise_in_text, refuse_sum, typeset
 from symgrad.lifting.text.step_list import Steps, are_steps, rows_of, sides_of_equation
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Run
@@ -139,7 +140,7 @@ def about_one_row(formula: Latex, hand: Latex) -> tuple[Latex, Latex]:
     if not claims or output is None or any(e.left is not None and e.left.head == "derivative" for e in rows):
         return formula, hand
     if claims[0].formula is not None:
-        inside = {names_of(p) for p in parts(claims[0].formula) if p.head == "symbol"}
+        inside = {x for p in parts(claims[0].formula) if p.head == "symbol" for x in (names_of(p), spelled(p))}
         if output not in inside or len(claims) > 1:
             return formula, hand
         made, hand = _of_latex(joined([formula, hand]))
@@ -238,11 +239,15 @@ def zeros_claimed(formula: Any, hand: Any) -> tuple[Latex, Latex | None, str] | 
         following = next((rows[c].span[0] for c in claims if c > each), None)
         kept += text[start : rows[each].sides[-2].span[1]] + ("" if following is None else " \\\\\n")
         start = len(text) if following is None else following
-    first, last = replace(hand, text=kept + text[start:]), next((c for c in claims if c > k), len(rows))
-    claim, after = rows[k], rows[k + 1 : last]
+    last = next((c for c in claims if c > k), len(rows))
+    claim, stated = rows[k], [e for e in rows if constraint_of(e) is not None]
+    after = [e for e in rows[k + 1 : last] if e not in stated]
+    kept += text[start:]
+    said = [x for x in (text[slice(*e.span)] for e in stated) if x not in kept]
+    first = replace(hand, text=" \\\\\n".join([kept, *said]))
     found = _root_of(claim, after[0], text) if len(solved) == len(after) == 1 and len(after[0].sides) == 1 else None
     if found is None:
-        return first, None, text[claim.sides[-2].span[1] : rows[last - 1].span[1]].strip()
+        return first, None, text[claim.sides[-2].span[1] : [claim, *after][-1].span[1]].strip()
     where = f"{found} = {text[slice(*after[0].sides[0].span)]}"
     return first, replace(hand, text=f"{where} \\\\ {text[slice(*claim.sides[-2].span)]} = 0"), where
 
@@ -388,7 +393,10 @@ def as_written(formula: Any, hand: Any) -> tuple[Any, Any]:
     """
     if not isinstance(formula, str) or not (hand is None or isinstance(hand, str) or _are_texts(hand)):
         return formula, hand
+    formula, hand = formula.translate(PRIMES), hand.translate(PRIMES) if isinstance(hand, str) else hand
     pair = (formula, hand) if hand is None or not are_steps(formula) else (_in_one(formula, hand), None)
+    if pair[1] is None and (alone := _value_of_one_row(formula, hand)) is not None:
+        return alone, hand
     try:
         _refuse_unread(*pair)
     except (BadFormula, UnknownOperation):
@@ -410,6 +418,23 @@ def as_written(formula: Any, hand: Any) -> tuple[Any, Any]:
     except SymgradError:
         return formula, hand
     return pair
+
+
+def _value_of_one_row(formula: str, hand: Any) -> str | None:
+    """What ``loss = mean(x**2)`` says of arrays, which lists of steps do not; None where the hand formula needs the
+    name, or claims by it."""
+    rows = rows_of(formula)
+    if hand is None or len(rows) != 1 or isinstance(hand, Mapping) or are_steps(hand):
+        return None
+    name, *sides = sides_of_equation(rows[0][1])
+    if len(sides) != 1 or not re.fullmatch(r"[^\W\d]\w*", name) or re.search(rf"\b{name}\b", hand):
+        return None
+    try:
+        Steps(formula)
+    except SymgradError:
+        with contextlib.suppress(SymgradError):
+            return None if Text(sides[0]) is None else sides[0]
+    return None
 
 
 def _refuse_without_claims(text: str, typed: Latex) -> None:

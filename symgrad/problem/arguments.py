@@ -18,6 +18,7 @@ from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, SymgradError, Unk
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.stated_conditions import stated_conditions
+from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Module, Run
 from symgrad.lifting.tracing.nests import is_nest
 from symgrad.problem.constraints import settle_data
@@ -35,6 +36,21 @@ from symgrad.typing import Bounds
 
 _LARGEST = 2**21  # entries that are drawn for one input: each is judged by itself, in some ten microseconds
 _NAMED = (sp.Symbol, sp.MatrixSymbol, sp.IndexedBase)
+
+
+def are_numbers(hand: Any) -> bool:
+    """Whether the hand side is values computed elsewhere, of which only one point is known."""
+    if are_steps(hand):
+        return False
+    parts = hand.values() if isinstance(hand, Mapping) else hand if isinstance(hand, tuple) else [hand]
+    kinds = (int, float, complex, np.ndarray, np.generic, torch.Tensor, list)
+    return any(isinstance(part, kinds) and not _holds_formulas(part) for part in parts)
+
+
+def _holds_formulas(part: Any) -> bool:
+    """Whether a list is one of formulas, and not of numbers."""
+    kinds = (str, sp.Basic, sp.MatrixBase)
+    return isinstance(part, list) and any(getattr(type(x), "is_formula", False) or isinstance(x, kinds) for x in part)
 
 
 def plain_names(wrt: Any) -> Any:

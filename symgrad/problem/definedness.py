@@ -233,6 +233,13 @@ def _on_edge(program: Program, guard: Guard, values: Mapping[int, Any]) -> bool:
     return False
 
 
+def is_decided(guard: Guard, values: Mapping[int, Any]) -> bool:
+    """Whether the entries of which a guard asks if they are equal are so as the code found, or surely are not."""
+    left, right, said = np.broadcast_arrays(*(np.asarray(values[a], dtype=object) for a in guard.args), guard.outcome)
+    entries = zip(left.reshape(-1), right.reshape(-1), said.reshape(-1).tolist(), strict=True)
+    return all((a == b) if bool(same) == (guard.op == "eq") else (a != b) for a, b, same in entries)
+
+
 def misjudged(program: Program, values: Mapping[int, Any], free: Collection[str]) -> bool:
     """Whether a rounding error decided a comparison: exactly, it comes out the other way."""
     guards = [g for g in branches_on(program, free) if g.op in _COMPARISONS and len(g.args) == 2]

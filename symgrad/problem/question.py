@@ -21,12 +21,12 @@ from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.stated_conditions import stated_conditions, without_constraints
 from symgrad.lifting.latex.value_chains import Chain, entries_claimed, valued, values_claimed
 from symgrad.lifting.sympy_forms import ROW_OF_HESSIAN, Sides, in_the_plane, plain_sides
-from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
 from symgrad.lifting.tracing.nests import Nest, gradients_by_input, open_nests, spread
 from symgrad.lifting.whole_questions import about_one_row
 from symgrad.problem.arguments import (
+    are_numbers,
     check_budgets,
     differentiated,
     dtypes_of,
@@ -40,6 +40,7 @@ from symgrad.problem.arguments import (
 )
 from symgrad.problem.constraints import Assumed, joined, parse_assuming
 from symgrad.problem.definedness import both
+from symgrad.problem.point_search import undefined_at
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Inputs
 from symgrad.problem.shapes import (
@@ -247,6 +248,9 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     if isinstance(formula, Latex):
         formula = with_shapes(formula, subscripted_in(asked.at))
     if isinstance(formula, Latex) and isinstance(hand, Latex):
+        formula, said = without_constraints(formula)
+        asked = _assuming(asked, said)
+        formula = formula.told_by(hand)
         if (claimed := differentials_claimed(formula, hand, asked.at or {})) is not None:
             asked, _ = _with_unstated_shapes(formula, asked)
             chain, changes = differentials_claimed(formula, hand, asked.at or {}) or claimed
@@ -295,14 +299,16 @@ def _with_labels(formula: Latex, asked: Asked) -> Asked:
 def _with_what_is_said(formula: Latex, hand: Latex, asked: Asked) -> tuple[Latex, Latex, Asked]:
     """The question by the rows that are differentiated, with the conditions beside them as domain and constraints."""
     asked = _with_stated_domain(formula, hand, asked)
-    formula, before = without_constraints(formula)
     formula, hand = by_lists(formula, hand)
-    hand, after = without_constraints(hand, formula)
+    hand, said = without_constraints(hand, formula)
     formula, hand = about_one_row(formula, hand)
-    told = ", ".join(
-        (*([asked.assuming] if isinstance(asked.assuming, str) else asked.assuming or ()), *before, *after)
-    )
-    return formula, hand, replace(asked, assuming=told) if before or after else asked
+    return formula, hand, _assuming(asked, said)
+
+
+def _assuming(asked: Asked, said: Sequence[str]) -> Asked:
+    """The question with constraints that rows state."""
+    before = [asked.assuming] if isinstance(asked.assuming, str) else asked.assuming or ()
+    return replace(asked, assuming=", ".join((*before, *said))) if said else asked
 
 
 def _relation_of(formula: Latex, hand: Latex, asked: Asked) -> Any:
@@ -326,7 +332,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
     asked = replace(
         asked, wrt=wrt, domain=both(asked.domain, sides.condition), order=1 if sides.gradient else asked.order
     )
-    asked, long = _with_unstated_shapes(model, asked, numbers=_are_numbers(hand))
+    asked, long = _with_unstated_shapes(model, asked, numbers=are_numbers(hand))
     hand = _by_number(hand, model, asked)
     told = {**declared_shapes(model), **subscripted_in(asked.at), **named_in(asked.at)}
     model = with_shapes(model, told)
@@ -340,7 +346,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
     model = PartialFormula(model, before) if before else model
     given = given_to(model, asked, mine)
     shapes, problem = at_smallest_sizes(
-        given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
+        given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at), _hand_has_value
     )
     notes = (*readings(model, "The formula"), *readings(mine, "The hand formula")) if not asked.values else ()
     if long:
@@ -486,7 +492,7 @@ def _at_numbers(
     inputs, dtypes = given.inputs(model, asked, at)
     inputs, model_run = _found(model, inputs, dtypes, asked.seed)
     hand_run = mine.run(inputs.point, dtypes)
-    if not _are_numbers(hand):  # which may be those of another input: the derivative of x*y is y
+    if not are_numbers(hand):  # which may be those of another input: the derivative of x*y is y
         refuse_copies(hand_run.program, inputs)
     replay(model_run, inputs.point, "the formula")
     replay(hand_run, inputs.point, "the hand formula")
@@ -515,10 +521,17 @@ def _at_numbers(
         dtypes,
         names,
         asked.order or 1,
-        values_only=_are_numbers(hand),
+        values_only=are_numbers(hand),
         first=first,
         **asked.budgets,
     )
+
+
+def _hand_has_value(problem: Problem) -> bool:
+    """Whether the hand formula has a value at the first point: the inverse in it may have none where a determinant in
+    the model is zero."""
+    assert problem.first is not None
+    return undefined_at(problem.first[1].program, problem.inputs.point)[1]
 
 
 def _found(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: int) -> tuple[Inputs, Run]:
@@ -549,21 +562,6 @@ def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[
             instead="Return a mapping from input to gradient, with these names.",
         )
     return {k: n for k, n in found.items() if n in names}
-
-
-def _are_numbers(hand: Any) -> bool:
-    """Whether the hand side is values computed elsewhere, of which only one point is known."""
-    if are_steps(hand):
-        return False
-    parts = hand.values() if isinstance(hand, Mapping) else hand if isinstance(hand, tuple) else [hand]
-    kinds = (int, float, complex, np.ndarray, np.generic, torch.Tensor, list)
-    return any(isinstance(part, kinds) and not _holds_formulas(part) for part in parts)
-
-
-def _holds_formulas(part: Any) -> bool:
-    """Whether a list is one of formulas, and not of numbers."""
-    kinds = (str, sp.Basic, sp.MatrixBase)
-    return isinstance(part, list) and any(getattr(type(x), "is_formula", False) or isinstance(x, kinds) for x in part)
 
 
 @dataclass(frozen=True, eq=False)

@@ -205,25 +205,36 @@ def at_smallest_sizes(
     at: Mapping[str, Any] | None,
     own: Mapping[str, Any],
     ask: Callable[[Mapping[str, Any] | None], Any],
+    fits: Callable[[Any], bool] = lambda _: True,
 ) -> tuple[Shapes | None, Any]:
     """What ``ask`` makes of ``at`` with numbers for the named sizes: the smallest at which it has a value.
 
     Where it has none with the sizes in the order in which they were met, they are put in others: a window that is
-    longer than what it moves over has no place, and ``X.T @ X`` no inverse where X has more columns than rows.
+    longer than what it moves over has no place, and ``X.T @ X`` no inverse where X has more columns than rows.  One
+    at which the answer ``fits`` is taken before those at which it does not.
     Raises what the code raises where it runs at none of them.
     """
     if shapes is None:
         return None, ask(at)
     first: SymgradError | None = None
+    unfit: tuple[Shapes, Any] | None = None
     free = shapes.free
     orders = [*itertools.permutations(free)] if len(free) <= _ORDERED else [free, free[::-1]]
     for least, order in itertools.product(_LEAST if free else _LEAST[:1], orders):
         here = replace(shapes, least=least, order=order if order != free else ())
+        if unfit is not None and least > unfit[0].least:
+            return unfit
         try:
             numbers = {n: own.get(n, shape) for n, shape in here.at(here.own()).items()}
-            return here, ask({**(at or {}), **numbers})
+            found = here, ask({**(at or {}), **numbers})
         except (UserCodeFailed, BadInput, NoPoint) as error:
             first = first or error
+            continue
+        if len(free) < 2 or fits(found[1]):
+            return found
+        unfit = unfit or found
+    if unfit is not None:
+        return unfit
     assert first is not None
     failure = first if isinstance(first, UserCodeFailed) else first.__cause__
     if not isinstance(failure, UserCodeFailed):

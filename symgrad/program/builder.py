@@ -321,7 +321,7 @@ class Builder:
         return i
 
     def guard(self, op: str, args: Sequence[int], params: Any, outcome: Any) -> None:
-        self.guards.append(Guard(op, tuple(args), params, np.array(outcome), self.source))
+        self.guards.append(Guard(op, tuple(args), params, np.array(outcome), self.source, at=len(self.steps)))
 
     def looks_at_sign(self, args: Sequence[int], outcome: Any) -> None:
         """abs, or sign, looks at the sign of what it is given; which is no choice where choices are written out."""

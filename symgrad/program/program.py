@@ -128,13 +128,19 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guard:
-    """A choice that the code made by looking at a value: ``op`` (such as ``gt`` or ``argmax``) of the ``args``."""
+    """A choice that the code made by looking at a value: ``op`` (such as ``gt`` or ``argmax``) of the ``args``.
+
+    One that is ``beside`` the question was made for a difference quotient alone, at an argument that is moved a little.
+    ``at`` is how many steps there were when it was made.
+    """
 
     op: str
     args: tuple[int, ...]
     params: Any
     outcome: np.ndarray
     source: Source | None = None
+    beside: bool = False
+    at: int = 0
 
 
 EXTREME = ("extreme",)
@@ -400,8 +406,9 @@ def sliced(
     inputs: Mapping[int, str] | None = None,
     opaque: Collection[int] = (),
     stops: bool = True,
+    late: bool = False,
 ) -> Program:
-    """The steps that ``outputs`` need, and the choices that were made before the last of them.
+    """The steps that ``outputs`` need, and the choices that were made before the last of them; with ``late``, all.
 
     ``inputs`` are steps that become inputs, with their names; ``opaque`` are steps that nothing looked at matters of;
     without ``stops``, ``detach`` is the identity.
@@ -415,8 +422,8 @@ def sliced(
     %1 = mul(%0, %0) float64[]
     """
     renamed = dict(inputs or {})
-    guards = _choices(program, outputs, opaque)
-    needed = kept(program, outputs, inputs=renamed, opaque=opaque)
+    guards = _choices(program, outputs, opaque, late)
+    needed = kept(program, outputs, inputs=renamed, opaque=opaque, late=late)
     place: dict[int, int] = {}
     steps: list[Step] = []
     leaves: dict[str, int] = {}
@@ -452,10 +459,11 @@ def kept(
     *,
     inputs: Mapping[int, str] | None = None,
     opaque: Collection[int] = (),
+    late: bool = False,
 ) -> set[int]:
     """The steps of the program that `sliced` keeps."""
     needed: set[int] = set()
-    stack = [*outputs.values(), *(a for g in _choices(program, outputs, opaque) for a in g.args)]
+    stack = [*outputs.values(), *(a for g in _choices(program, outputs, opaque, late) for a in g.args)]
     while stack:
         i = stack.pop()
         if i not in needed:
@@ -464,8 +472,8 @@ def kept(
     return needed
 
 
-def _choices(program: Program, outputs: Mapping[str, int], opaque: Collection[int]) -> list[Guard]:
-    last = max(outputs.values(), default=0)
+def _choices(program: Program, outputs: Mapping[str, int], opaque: Collection[int], late: bool) -> list[Guard]:
+    last = len(program.steps) if late else max(outputs.values(), default=0)
     return [g for g in program.guards if max(g.args, default=0) <= last and not any(a in opaque for a in g.args)]
 
 

@@ -56,6 +56,12 @@ WORDS: Mapping[str, str] = {
         A is positive definite.
     """,
     "a matrix times its inverse": """The product is the identity; the proof holds where the inverse exists.""",
+    "a matrix times its exponential": """A exp(t A) and exp(t A) A are the same matrix.""",
+    "exponentials that commute": """
+        exp(s A) exp(t A) is exp((s + t) A); and the derivative of exp(A) along a matrix that commutes with A is that
+        matrix times exp(A).
+    """,
+    "the slope of an exponential along its matrix": """The derivative of exp(A) along A is A exp(A).""",
     "a factor cancelled in a fraction": """a*b/(a*c) is b/c, where a is not zero, which is then a condition.""",
     "partial fractions": """A fraction is split into a sum of simpler ones: 1/(u*(u + 1)) is 1/u - 1/(u + 1).""",
     "an even power under a root": """The root of u**2 is the absolute value of u.""",
@@ -63,6 +69,12 @@ WORDS: Mapping[str, str] = {
     "log of a product with positive factors": """log(u*v) is log(u) + log(v), where u and v are positive.""",
     "multiply by what is not zero": """
         Both sides are multiplied by one value that is not zero wherever both are defined.
+    """,
+    "multiply by a matrix that is invertible": """
+        Both sides are multiplied by a matrix that has an inverse: they are equal where the products are.
+    """,
+    "a matrix and its transpose, each by itself": """
+        The terms in which a matrix stands as it is cancel, and so do those in which it stands transposed.
     """,
     "each case of what is compared": """
         The code compares values. In each combination of outcomes that has points, the two are equal.

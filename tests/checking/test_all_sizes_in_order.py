@@ -23,6 +23,15 @@ def convolved(x, w, g):
     return (conv(x[None, None], w[None, None])[0, 0] * g).sum()
 
 
+def windows(x, w):
+    return torch.stack([x[i : i + len(w)] @ w for i in range(len(x) - len(w) + 1)])
+
+
+def shifted(x, w, twice):
+    y = windows(x, w)
+    return torch.stack([twice * sum(y[i] * x[i + j] for i in range(len(y))) for j in range(len(w))])
+
+
 def log_of_cholesky(X):
     return 2 * torch.log(torch.diagonal(torch.linalg.cholesky(X @ X.T))).sum()
 
@@ -39,18 +48,35 @@ def woodbury(sign):
     return hand
 
 
+def rank_one(sign):
+    def hand(A, u, v, x):
+        inverse = inv(A) - inv(A) @ torch.outer(u, v) @ inv(A) / (1 + sign * v @ inv(A) @ u)
+        return (inverse + inverse.T) @ x
+
+    return hand
+
+
 # model, what it is differentiated by, shapes, the right hand formula, a wrong one, keywords
 CASES = {
     "logdet X'X": (lambda X: torch.logdet(X.T @ X), "X", {"X": ("m", "n")},
                    lambda X: 2 * X @ inv(X.T @ X), lambda X: X @ inv(X.T @ X), {}),
+    "det X'X": (lambda X: det(X.T @ X), "X", {"X": ("m", "n")}, lambda X: 2 * det(X.T @ X) * X @ inv(X.T @ X),
+                lambda X: det(X.T @ X) * X @ inv(X.T @ X), {}),
+    "the root of det X'X": (lambda X: torch.sqrt(det(X.T @ X)), "X", {"X": ("m", "n")},
+                            lambda X: torch.sqrt(det(X.T @ X)) * X @ inv(X.T @ X),
+                            lambda X: 2 * torch.sqrt(det(X.T @ X)) * X @ inv(X.T @ X), {}),
     "a convolution": (convolved, "w", {"x": ("n",), "w": ("k",), "g": ("n-k+1",)},
                       lambda x, w, g: conv(x[None, None], g[None, None])[0, 0],
                       lambda x, w, g: conv(x[None, None], g.flip(0)[None, None])[0, 0], {}),
+    "windows in a list": (lambda x, w: (windows(x, w) ** 2).sum(), "w", {"x": ("n",), "w": ("k",)},
+                          lambda x, w: shifted(x, w, 2), lambda x, w: shifted(x, w, 1), {}),
     "det AXB": (lambda A, X, B: det(A @ X @ B), "X", SQUARE,
                 lambda A, X, B: det(A @ X @ B) * inv(X).T, lambda A, X, B: det(X) * inv(X).T, {}),
     "Woodbury": (lambda A, U, C, x: x @ inv(A + U @ C @ U.T) @ x / 2, "x",
                  {"A": ("n", "n"), "U": ("n", "k"), "C": ("k", "k"), "x": ("n",)},
                  woodbury(-1), woodbury(1), {"assuming": ["A = A.T", "C = C.T"]}),
+    "Sherman and Morrison": (lambda A, u, v, x: x @ inv(A + torch.outer(u, v)) @ x, "x",
+                             {"A": ("n", "n"), "u": ("n",), "v": ("n",), "x": ("n",)}, rank_one(1), rank_one(-1), {}),
     "log diag of a Cholesky factor": (log_of_cholesky, "X", {"X": ("n", "n")},
                                       lambda X: 2 * inv(X).T, lambda X: inv(X).T, {}),
     "a Cholesky solve": (through_cholesky, "b", {"A": ("n", "n"), "b": ("n",)},

@@ -51,3 +51,23 @@ def test_what_was_met_at_no_point_is_outside_of_what_is_proved(formula, hand, wh
     assert report.verdict == "proved"
     assert where in report.claims["x"].verdict.domain
     assert f"It holds where {where}." in str(report)
+
+
+LABELS = {"x": (3,), "y": (3,), "m": 1.0}
+
+
+@pytest.mark.parametrize("at", [LABELS, {**LABELS, "x": ("n",), "y": ("n",)}], ids=["three", "any number"])
+def test_labels_are_looked_at_where_they_are_the_one_that_is_asked_for(at):
+    """No derivative is for a label: it is equal to a number on as much of the domain as it is not."""
+    formula = "sum(where(y == 1, (x - m)**2, 0))"
+    assert verify(formula, "-2*sum(where(y == 1, x - m, 0))", wrt="m", at=at).verdict == "proved"
+    wrong = verify(formula, "-3*sum(where(y == 1, x - m, 0))", wrt="m", at=at)
+    assert wrong.verdict == "refuted"
+    assert 1 in wrong.claims["m"].witness.point["y"]
+
+
+def test_labels_of_two_kinds_are_looked_at_where_they_are_the_same():
+    at = {"x": (3,), "y": (3,), "z": (3,), "m": 1.0}
+    formula, hand = "sum(where(y == z, (x - m)**2, 3*m*x))", "sum(where(y == z, {}*(m - x), 3*x))"
+    assert verify(formula, hand.format(2), wrt="m", at=at).verdict == "proved"
+    assert verify(formula, hand.format(3), wrt="m", at=at).verdict == "refuted"

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from symgrad import verify
+from symgrad import verify, verify_script
 from symgrad.checking.verdicts import COMBINATIONS
 
 HIGH = 2866.73  # where the waves come close to three; seldom are they so high together
@@ -81,3 +81,56 @@ def test_combinations_that_contradict_themselves_are_none(model, hand):
 def test_the_entries_of_a_mask_settle_each_other():
     model = lambda z, v: (v * torch.relu(z)).sum()  # noqa: E731
     assert verify(model, lambda z, v: v * (z > 0), wrt="z", at={"z": (2,), "v": (2,)}).verdict == "proved"
+
+
+POST = """
+import math
+import torch
+
+def waves(x):
+    t = 2866.33 + x
+    return math.sin(t) + math.sin(1.4142135 * t) + math.sin(1.7320508 * t)
+
+x = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+a = x if x > 0 else 3 * x
+f = a * a if waves(x) > 2.99 else a
+f.backward()
+s = 1 if x > 0 else 3
+dx = {} if waves(x) > 2.99 else s
+print(x.grad, dx)
+if f > 5:
+    print("large")
+"""
+
+
+@pytest.mark.parametrize("line", ["2 * s * s * x", "2 * x"])
+def test_of_a_script_it_is_said_too(line):
+    report = verify_script(POST.format(line))
+    assert str(report).startswith("Right for the combinations of choices that were met, and proved for these")
+
+
+CHECKED = """
+import numpy as np
+
+x = 1.3
+w = 0.5
+
+def loss(w):
+    y = w * x if w * x > 0 else 0.1 * w * x
+    return (y - 2) ** 2
+
+{}
+slope = x if w * x > 0 else 0.1 * x
+y = w * x if w * x > 0 else 0.1 * w * x
+grad = 2 * (y - 2) * slope
+h = 1e-6
+numeric = (loss(w + h) - loss(w - h)) / (2 * h)
+print(abs(grad - numeric) / abs(grad + numeric) < 1e-5)
+"""
+
+
+@pytest.mark.parametrize("called", ["", "print(loss(w))"], ids=["at two points", "in the middle too"])
+def test_what_a_difference_quotient_decides_beside_the_edge_is_no_combination(called):
+    """Within 1e-6 of the edge the function goes one way on one side and another on the other: its derivative is not
+    what the quotient is there, and no point need show that."""
+    assert verify_script(CHECKED.format(called)).verdict == "proved"

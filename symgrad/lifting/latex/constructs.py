@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NoReturn
 
+from symgrad.lifting.latex.calls import function_call
 from symgrad.lifting.latex.derivatives import derivative
 from symgrad.lifting.latex.grammar import (
     CLOSING,
@@ -25,7 +26,7 @@ from symgrad.lifting.latex.grammar import (
     visible,
 )
 from symgrad.lifting.latex.indicators import cases, condition
-from symgrad.lifting.latex.names import bare_name, function_call, letters, named, sure_name
+from symgrad.lifting.latex.names import bare_name, letters, named, sure_name
 from symgrad.lifting.latex.token_reader import (
     PHYSICS,
     Node,
@@ -112,7 +113,7 @@ def _limits(r: Reader, macro: Token) -> tuple[_Below, tuple[Node, ...]]:
 
 
 def _below(r: Reader, macro: Token) -> _Below:
-    """``_k``, ``_{k=1}``, ``_{i,j}``, ``_{j \\ne k}``, ``_{j=1, j \\ne k}``."""
+    """``_k``, ``_{k=1}``, ``_{i,j}``, ``_{j \\ne k}``, ``_{j=1, j \\ne k}``, ``_{i : y_i = 1}``."""
     braces = r.token.kind == "open"
     r.at += braces
     names: list[Node] = []
@@ -136,6 +137,10 @@ def _below(r: Reader, macro: Token) -> _Below:
         if low is not None:
             _refuse(r, macro)
         names.append(name)
+        if braces and r.token.text in (":", "|", "\\mid"):  # \sum_{i : y_i = 1}
+            r.at += 1
+            where = condition(r)
+            break
         low = expression(r) if braces and r.accept("=") else None
     if braces and r.token.kind != "close":
         _refuse(r, macro)

@@ -115,7 +115,8 @@ def _formula(r: Reader, end: str) -> Node:
                 if called and not (r.knows(spelled(node)) or node.value.base in r.words):
                     r.fail("a function of the table is no name.", node.span)  # tr(P), of which it is the derivative
                 named_arguments(r)
-            if node is not None and node.head == "symbol" and r.token.key == end:
+            closes = end == "end" and r.token.text in (")", "]")  # [\nabla f(x)]_i
+            if node is not None and node.head == "symbol" and (r.token.key == end or closes):
                 return node
     r.at, r.depth, r.fences, r.on_left = mark, depth, [], False
     try:
@@ -163,6 +164,9 @@ def named_arguments(r: Reader) -> tuple[Node, ...]:
 
     while not found or r.token.text in (",", ";", "|", "\\mid", "\\|", "\\parallel"):
         r.at += bool(found)
+        if r.token.text in ("\\ldots", "\\dots", "\\cdots"):  # x_1, \ldots, x_n
+            r.at += 1
+            continue
         node = whole_name(r)
         if node is None or node.head != "symbol":
             refuse()
@@ -170,6 +174,8 @@ def named_arguments(r: Reader) -> tuple[Node, ...]:
             r.at += 1
             full, power = spelled(node), int(r.take().text)
             node = Node("symbol", (), r.since(node.span[0]), replace(node.value, base=power_name(full or "", power)))
+        if r.is_sign("=") and r.peek().kind == "number":  # P(y = 1 \mid x)
+            r.at += 2
         found.append(node)
     if r.token.text not in (")", "]"):
         refuse()

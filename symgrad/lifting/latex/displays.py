@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from symgrad.errors import SymgradError
+from symgrad.lifting.latex.defined_macros import with_macros_written_out
 from symgrad.lifting.latex.equations import Equation, equations
 from symgrad.lifting.latex.token_reader import called_names, parts
 
@@ -54,7 +55,7 @@ def displays_in(text: str) -> tuple[Display, ...]:
     (Display(text='f(x) = x^2', line=2), Display(text="f'(x) = 2x", line=3))
     """
     found = []
-    for m in _INLINE.finditer(text):
+    for m in _INLINE.finditer(text := with_macros_written_out(text)):
         kind = next(k for k in _GROUPS if m[k] is not None)
         inline = kind in ("inline", "round")
         body = _LEFT_OUT.sub("", m[kind])

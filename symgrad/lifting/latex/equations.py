@@ -13,6 +13,7 @@ from symgrad.errors import BadFormula, SymgradError
 from symgrad.lifting.latex.constructs import open_reader
 from symgrad.lifting.latex.derivatives import derivative, named_arguments, quantity
 from symgrad.lifting.latex.grammar import CLOSING, argument, expression, fenced, subscript, term
+from symgrad.lifting.latex.magnitudes import magnitudes_said, with_magnitudes_named
 from symgrad.lifting.latex.rows_of_tokens import pieces_of
 from symgrad.lifting.latex.token_reader import (
     Name,
@@ -173,7 +174,8 @@ def equations(
     ``readings`` says of factors after a slash whether all of them are the denominator.
     Raises `BadFormula` where the text is no formula, with the place.
     """
-    pieces = pieces_of(text, tokens(text))
+    said = magnitudes_said(beside) | magnitudes_said(text)
+    pieces = pieces_of(text, with_magnitudes_named(tokens(text), said))
     if not pieces:
         raise BadFormula("the formula is empty.", instead="Write an expression, for example w \\tanh(x).")
     numbers = _numbers(pieces)
@@ -214,7 +216,9 @@ def equations(
             own = mine[1:] if e.left is not None else mine
             read = tuple(_side(reader(side, whole), bound, tuple(by.values())) for side in own)
             span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
-            made = _multiplied(replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers)
+            made = _multiplied(
+                replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers, known is not None
+            )
             found += _claimed(_of_values(made, known))
     return tuple(x for e in found for x in _claimed_of_new(e, found, known))
 
@@ -255,8 +259,13 @@ def _each(
     e: Equation, sides: list[list[Token]], takes: Mapping[str, tuple[str, ...]], text: str
 ) -> Iterator[tuple[Equation, list[list[Token]]]]:
     """``\\nabla f = (a, b)`` as an equation for each argument of f."""
-    if e.left is None or e.left.head != "derivative" or len(e.left.args) != 1 or e.left.value != 1 or e.formula:
+    if e.left is None or e.left.head != "derivative" or len(e.left.args) != 1 or e.formula:
         yield e, sides
+        return
+    if e.left.value != 1:  # \nabla^2 f of a function with one argument
+        one = takes.get(spelled(e.left.args[0]) or "", ())
+        wrt = [_symbol(one[0], e.left)] * e.left.value if len(one) == 1 else []
+        yield replace(e, left=replace(e.left, args=(*e.left.args, *wrt))), sides
         return
     entries = [[x for row in grid(side) or [[side]] for x in row] for side in sides[1:]]
     listed = takes.get(spelled(e.left.args[0]) or "", ())
@@ -272,10 +281,13 @@ def _each(
         yield replace(e, left=left), [sides[0], *(found[k] for found in entries)]
 
 
-def _multiplied(e: Equation, text: str, takes: Mapping[str, tuple[str, ...]], known: frozenset[str]) -> Equation:
-    """``-\\frac{dV}{dr} = F`` says that the derivative is -F, and of a power that df/dx is df/dx^2 by 2 x."""
+def _multiplied(
+    e: Equation, text: str, takes: Mapping[str, tuple[str, ...]], known: frozenset[str], is_sure: bool
+) -> Equation:
+    """``-\\frac{dV}{dr} = F`` says that the derivative is -F, and of a power that df/dx is df/dx^2 by 2 x; ``-L = x``
+    that L is -x."""
     if e.left is None or e.left.head != "derivative":
-        return e
+        return e if e.left is None or e.factor is None else replace(e, sides=tuple(map(_negative, e.sides)))
     factors = [e.factor] if e.factor is not None else []
     listed = takes.get(spelled(e.left.args[0]) or "", ())
     wrt: list[Node] = []
@@ -293,7 +305,8 @@ def _multiplied(e: Equation, text: str, takes: Mapping[str, tuple[str, ...]], kn
             wrt.append(base)
         else:
             shown = base.value.shown
-            raise BadFormula(
+            kind = BadFormula if is_sure or spelled(e.left.args[0]) in takes else Undecided  # the model may list it
+            raise kind(
                 f"this is a derivative for {shown}^{power.value}, or one of order {power.value}.",
                 where=place(text, e.left.span),
                 instead=f"Write \\frac{{\\partial^{power.value} f}}{{\\partial {shown}^{power.value}}}, or list the "
@@ -362,14 +375,18 @@ def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
         r.at, r.on_left = mark, False
         node = _primed_formula(r)
     elif fence and r.accept("_"):
-        subscript(r)  # what is held fixed, which all other inputs are
+        below = subscript(r)  # what is held fixed, which all other inputs are; or an entry of a gradient
+        assert node is not None
+        if r.tokens[mark + 1].text == "\\nabla" and node.value == 1:
+            listed = takes.get(spelled(node.args[0]) or "", ())
+            by = node.args[1:] or tuple(_symbol(x, node) for x in listed if len(listed) == 1)
+            node = replace(node, args=(node.args[0], *(replace(w, args=below) for w in by)))
     elif node is None and (node := _operator(r) or quantity(r)) is not None:
         if node.head == "symbol" and r.is_sign("^"):
             node = _power(r, node)
         if r.token.text in ("(", "[") and not _skip_distributions(r):
             arguments = named_arguments(r)
-    is_left = node is not None and r.token.kind == "end" and (minus is None or node.head == "derivative")
-    if node is None or not is_left or node.head not in ("symbol", "derivative"):
+    if node is None or r.token.kind != "end" or node.head not in ("symbol", "derivative"):
         r.fail(
             "the left side is neither a name nor a derivative of one.",
             (r.tokens[0].start, r.tokens[-2].stop),
@@ -377,6 +394,10 @@ def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
         )
     formula = None
     node = _by_marks(node, arguments, takes)
+    if node.head == "derivative" and node.args[0].head == "neg" and node.args[0].args[0].head == "symbol":
+        one = Node("number", (), node.span, Fraction(-1))  # of -L, as likelihoods have it
+        minus = one if minus is None else None
+        node = replace(node, args=(node.args[0].args[0], *node.args[1:]))
     if node.head == "derivative" and node.args[0].head != "symbol":
         formula = node.args[0]
         node = replace(node, args=(Node("symbol", (), formula.span, Name("?")), *node.args[1:]))

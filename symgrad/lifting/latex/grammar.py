@@ -17,6 +17,7 @@ from symgrad.lifting.latex.script_tokens import (
     is_signal,
     is_transpose,
     letters_alone,
+    separate_at_bar,
     tokens_of_script,
 )
 from symgrad.lifting.latex.token_reader import (
@@ -42,6 +43,7 @@ _ROUNDED = 6  # a decimal of so many digits is taken to be rounded in its last o
 _GROUPS = ("add", "neg", "mul", "call", "sum", "prod")
 _CONNECTING = frozenset("if for when otherwise else and or".split())
 _STOPS = frozenset("\\rangle \\\\ \\land \\lor".split()) | {t for t in RELATIONS if len(t) > 1}
+_SIDES = {"+": "plus", "-": "minus", "*": "star", "\\ast": "star", "\\star": "star"}  # k_+, \\theta_-, x_*
 _SAME = {"varepsilon": "epsilon", "imath": "i", "jmath": "j"}
 
 
@@ -156,13 +158,13 @@ def _refuse_raised_call(r: Reader, last: Node) -> None:
         return
     mark, inner = r.at, fenced(r, commas=True)
     if called or base in LIKE_FUNCTIONS or base == "Gamma" or inner.head in ("symbol", "several"):
-        shown = r.written(last.span)
-        r.fail(
-            f"{shown}(...) reads as the power of a function.",
-            (last.span[0], inner.span[1]),
-            f"For the product write {shown} \\cdot (...), for the power ({name.value.shown}(...))^n.",
-            Undecided,
-        )
+        shown, whole = r.written(last.span), (last.span[0], inner.span[1])
+        what = f"{shown}(...) reads as the power of a function."
+        instead = f"For the product write {shown} \\cdot (...), for the power ({name.value.shown}(...))^n."
+        if called and last.args[1].head == "number" and last.args[1].value > 0:
+            said = f"{shown}(...) was read as the power of {name.value.shown}(...)."
+            raise TwoReadings(what, of=shown, mark=shown, said=said, where=place(r.text, whole), instead=instead)
+        r.fail(what, whole, instead, Undecided)
     r.at = mark
 
 
@@ -295,6 +297,8 @@ def visible(r: Reader, node: Node, heads: tuple[str, ...] = ("add", "neg")) -> N
 def fenced(r: Reader, *, commas: bool = False) -> Node:
     """``( formula )``, and with ``commas`` several of them; between angles there are two."""
     opening, angles = r.take(), r.before.text == "\\langle"
+    if commas:
+        separate_at_bar(r)
     if r.token.text == CLOSING[opening.text]:
         r.fail("there is nothing between these parentheses.", (opening.start, r.token.stop))
     items = [within(r, opening.text, commas=commas)]
@@ -362,6 +366,8 @@ def _item(r: Reader, *, inside: bool = False) -> Node | None:
     token = r.token
     if token.kind == "text":
         return Node("word", (), r.take().span, token.text)
+    if token.text in _SIDES and (not inside or r.peek().kind == "close"):
+        return Node("word", (), r.take().span, _SIDES[token.text])
     if token.text in ("\\mathrm", "\\operatorname", "\\mathit", "\\mathsf"):
         inner = read_alone(r, "_")
         return Node("word", (), inner.span, inner.value.base) if inner.head == "symbol" and not inner.args else inner
@@ -449,12 +455,14 @@ def _primed_group(r: Reader, node: Node) -> Node:
     names = [p for p in parts(node) if p.head == "symbol" and not p.args]
     inside = r.written(node.span)
     capital = any(p.value.base[0].isupper() or p.value.style for p in names)
-    if node.span != r.fence or len(r.by) != 1 or capital or r.text[r.token.start :].lstrip().startswith(inside):
+    again = node.span == r.fence and r.text[r.token.start :].lstrip().startswith(inside)
+    if node.span != r.fence or len(r.by) != 1 or capital or again:
         if r.readings.get(PRIME) and order == 1:
             return Node("transpose", (node,), r.since(node.span[0]), PRIME)
         instead = "Write ^\\top, or \\frac{d}{dx}(...)."
         what = "a prime is a derivative to some and a transpose to others."
-        r.fail(what, (start, r.before.stop), instead, TwoReadings)
+        where, mark = place(r.text, (start, r.before.stop)), inside if again else ""
+        raise TwoReadings(what, mark=mark, where=where, instead=instead)
     return Node("derivative", (node, *r.by * order), r.since(node.span[0]), order)
 
 
@@ -563,6 +571,9 @@ def superscript(r: Reader, node: Node) -> Node:
         instead = "For a transpose write ^\\top, for a name \\mathrm{x\\_star}, for an inverse ^{-1}."
         r.fail(f"the exponent {' '.join(texts)} has many meanings.", span, instead)
     power = argument(r, "^")
+    if node.head == "symbol" and r.is_sign("(") and r.readings.get(r.written(r.since(node.span[0]))):
+        inner = fenced(r, commas=True)  # e^2(n), as \sin^2 x
+        node = Node("apply", (node, *(inner.args if inner.head == "several" else (inner,))), r.since(node.span[0]), 0)
     return Node("pow", (node, power), r.since(node.span[0]))
 
 

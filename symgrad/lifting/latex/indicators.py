@@ -77,6 +77,8 @@ def condition(r: Reader) -> Node:
     """Comparisons: ``x > 0``, ``0 < x \\le 1``, ``x > 0, y > 0``."""
     left = _comparison(r)
     while (joined := _JOINED.get(r.token.text.lower())) is not None and r.token.kind != "letter":
+        if r.token.text == "," and (r.peek().kind in ("row", "end") or r.peek().text == "\\end{cases}"):
+            break  # the comma after a choice
         r.at += 1
         right = _comparison(r)
         left = Node(joined, (left, right), (left.span[0], right.span[1]))

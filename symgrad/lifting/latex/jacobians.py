@@ -230,6 +230,10 @@ class _Model:
         is_array = len(self.arguments) == 1 < count and self.arguments[0] in inputs.values()
         if claim.is_ratio or is_array:
             return None
+        lefts = [e.left for e in self.formula.equations if e.left is not None and e.left.head == "symbol"]
+        moving = [names_of(x).removesuffix("_dot") for x in lefts if names_of(x).endswith("_dot")]
+        if len(moving) == count and inputs.keys() >= set(moving):  # of \dot x = ..., \dot y = ...
+            return tuple(inputs[n] for n in moving)
         names = set(inputs)
         for order in (*_COORDINATES, *(_numbered(n, count) for n in ("x", "theta", "q", "w"))):
             coordinates = names & {"x", "y", "z"} if claim.is_gradient else names

@@ -14,10 +14,12 @@ import sympy as sp
 
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats, tensors_of
+from symgrad.lifting.latex.bare_letters import refuse_bare, with_bare_letters_named
+from symgrad.lifting.latex.defined_macros import with_macros_written_out
 from symgrad.lifting.latex.displays import without_prose
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, words_of
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
-from symgrad.lifting.latex.letter_shapes import unstated
+from symgrad.lifting.latex.letter_shapes import says_arrays, unstated
 from symgrad.lifting.latex.plain_form import plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
@@ -73,9 +75,12 @@ class Latex:
     plus or minus.  A name before a parenthesis is a factor, unless a row defines it as a function: after ``f(x) = x^n``
     is ``f(x)`` what the row says, ``f(2x)`` the same at 2x, and ``f'(x) = n f(x)/x`` right.
 
-    LaTeX is parsed, never evaluated.  Raises `BadFormula` for what is no formula or has two common readings,
-    `UnknownOperation` for unknown functions and macros, `UnknownName` for names that the model does not have, and
-    `WrongShape` where tensors do not fit; each points at the place and says what to write instead.
+    Macros that the text defines are what they stand for; of ``|Z| = ...`` the magnitude is a name, and ``\dot V`` is
+    the rate of V along the time.  LaTeX is parsed, never evaluated.
+
+    Raises `BadFormula` for what is no formula or has two common readings, `UnknownOperation` for unknown functions and
+    macros, `UnknownName` for names that the model does not have, and `WrongShape` where tensors do not fit; each points
+    at the place and says what to write instead.
     """
 
     text: str
@@ -87,6 +92,7 @@ class Latex:
     keyed: bool = field(default=False, kw_only=True, repr=False)
     values: bool = field(default=False, kw_only=True, repr=False)  # whether no row defines a function of the table
     moving: tuple[str, ...] = field(default=(), kw_only=True, repr=False)  # differentials, which are inputs too
+    beside_arrays: bool = field(default=False, kw_only=True, repr=False)  # whether the hand formula says arrays
     above: int = field(default=0, kw_only=True, repr=False)  # the rows that stood above it, in the text that it is of
     readings: Mapping[str, bool] = field(default_factory=dict, kw_only=True, repr=False)  # see `Reader`
     made: dict[tuple[tuple[str, tuple[int, ...]], ...], _Elaborated] = field(
@@ -100,7 +106,7 @@ class Latex:
         if not isinstance(self.text, str):
             raise BadInput(f"a formula in LaTeX must be a str, not {type(self.text).__name__}.")
         refuse_escapes(self.text)
-        object.__setattr__(self, "text", without_prose(self.text))
+        object.__setattr__(self, "text", without_prose(with_macros_written_out(self.text)))
         for name, shape in self.shapes.items():
             if isinstance(shape, str) or not all(isinstance(n, (str, int)) for n in shape):
                 raise BadInput(
@@ -128,7 +134,8 @@ class Latex:
             words, beside = words_of(self.model.equations), self.model.text
             last = self.model.document.definitions[-1:]
             outputs = {str(d.name): self.model.document.names for d in last if not (d.indices or d.arguments)}
-        return equations(self.text, known, functions, words, beside, outputs, self.values, self.readings)
+        found = equations(self.text, known, functions, words, beside, outputs, self.values, self.readings)
+        return with_bare_letters_named(found, self.readings)
 
     @functools.cached_property
     def document(self) -> Document:
@@ -163,8 +170,14 @@ class Latex:
         told = {**{n: tuple(s) for n, s in self.shapes.items()}, **{own.get(n, n): tuple(s) for n, s in given.items()}}
         last = self.equations[-1]
         bold = last.left is not None and last.left.head == "symbol" and last.left.value.style == "bold"
-        found = unstated(self.document, told, bold=bold, called=bool(last.arguments))
+        found = unstated(self.document, told, bold=bold, called=bool(last.arguments), beside=self.beside_arrays)
         return {self.rename.get(n, n): s for n, s in found.items()}
+
+    def told_by(self, hand: Latex) -> Latex:
+        """This formula with what the hand formula says of its letters: that there are matrices."""
+        with contextlib.suppress(SymgradError):  # what cannot be read is told where it is posed
+            return replace(self, beside_arrays=says_arrays(replace(hand, model=self).document))
+        return self
 
     @property
     def plain(self) -> str:
@@ -281,6 +294,8 @@ class Latex:
             return made
         where = place(self.text, line.span)
         output = model.document.output if isinstance(model, Latex) else None
+        if isinstance(model, Latex):
+            refuse_bare(model.document, line, self.readings)
         if output is not None and line.of != output:
             raise BadInput(
                 f"the left side is a derivative of {line.of}, and the model is {output}.",

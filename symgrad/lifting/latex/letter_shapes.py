@@ -277,30 +277,41 @@ def _is_bold(typed: str) -> bool:
 _WORDS = frozenset("transpose norm identity ones inner".split())
 
 
-def unstated(document: Document, given: Mapping[str, Shape], *, bold: bool, called: bool) -> dict[str, Shape]:
+def unstated(
+    document: Document, given: Mapping[str, Shape], *, bold: bool, called: bool, beside: bool = False
+) -> dict[str, Shape]:
     """Shapes for the inputs that are not ``given`` and that the formula says are arrays; none where nothing says so.
 
     ``bold`` tells how the left side is typeset, and ``called`` whether it lists arguments: what a small letter or a
-    call stands for is a number before it is anything else.  Raises `BadInput` where two readings are left, or none.
+    call stands for is a number before it is anything else.  ``beside`` says that the hand formula is about arrays:
+    capitals are matrices then.  Raises `BadInput` where two readings are left, or none.
     """
     question = _Question(document, given)
+    if beside and question.word is None and any(n[0].isupper() and n not in question.indexed for n in question.missing):
+        question.word, question.beside = "capitals beside a hand formula", True
     if not question.missing or (question.word is None and not question.indexed):
         return {}
     if question.word is None:  # letters without indices are numbers then
         (fit,) = question.fits({n: (k,) for n, k in question.indexed.items()}, range(9)) or [{}]
         return fit if question.plain.issuperset((n, k) for n in fit for k in range(len(fit[n]))) else {}
-    left = next((str(d.name) for d in document.definitions[::-1] if d.name is not None), "f")
-    wanted = (1 + left[0].isupper(),) if bold else (0,)
-    others = () if bold else (1,) if called or not left[0].isupper() else (1, 2)
+    last = next((d for d in document.definitions[::-1] if d.name is not None), None)
+    left, free = ("f", 0) if last is None else (str(last.name), len(last.indices))
+    wanted = (free + 1 + left[0].isupper(),) if bold else (free,)
+    others = () if bold else (free + 1,) if called or not left[0].isupper() else (free + 1, free + 2)
     for tried in (((False, wanted),), ((False, others), (True, wanted)), ((True, others),)):
         fits = [fit for wide, ranks in tried for fit in question.fits(question.ways(wide=wide), ranks)]
         if len(fits) == 1:
             return fits[0]
         if fits:
             question.ask(fits)
-    if not given:
+    if not given and not question.beside:
         question.refuse()
     return {}
+
+
+def says_arrays(document: Document) -> bool:
+    """Whether something in a text is said of vectors and matrices alone."""
+    return _Question(document, {}).word is not None
 
 
 class _Question:
@@ -315,6 +326,7 @@ class _Question:
         said = [document.text[slice(*p.span)] for p in nodes if _is_of_arrays(p)]
         said += [f"{n} in bold" for n in self.missing if n in document.bold]
         self.word = said[0] if said else None
+        self.beside = False  # whether the hand formula alone says that there are arrays
         self.counting = count_from([document])
         self.plain: set[tuple[str, int]] = set()
 
@@ -324,8 +336,10 @@ class _Question:
         for n in self.missing:
             most, below = 1 + n[0].isupper(), self.indexed.get(n, 0)
             own = self.document.bold.get(n)
-            choices = (most,) if own is not None and (own or not below) else (0, most) if not below else (0, 1)
-            found[n] = tuple(k + below for k in ((0, 1, 2)[: most + 1] if wide else choices))
+            is_array = own is not None and (own or not below)
+            is_array = is_array or (self.beside and most == 2 and not below)
+            choices = (most,) if is_array else (0, most) if not below else (0, 1)
+            found[n] = tuple(k + below for k in ((0, 1, 2)[: most + 1] if wide and not self.beside else choices))
         return found
 
     def fits(self, ways: Mapping[str, tuple[int, ...]], outputs: Sequence[int]) -> list[dict[str, Shape]]:

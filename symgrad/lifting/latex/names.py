@@ -5,19 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from symgrad.errors import BadFormula, UnknownOperation
-from symgrad.lifting.latex.grammar import (
-    argument,
-    braced,
-    factor,
-    fenced,
-    plain_name,
-    starts_factor,
-    subscript,
-    subscripted,
-)
+from symgrad.errors import BadFormula, SymgradError
+from symgrad.lifting.latex.calls import call
+from symgrad.lifting.latex.grammar import fenced, plain_name, subscript, subscripted
 from symgrad.lifting.latex.indicators import indicator
-from symgrad.lifting.latex.script_tokens import tokens_of_script
 from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
@@ -25,225 +16,14 @@ from symgrad.lifting.latex.token_reader import (
     TwoReadings,
     Undecided,
     called_names,
-    differential,
     group_length,
-    is_slope,
+    parts,
     place,
     spelled,
     starts_name,
 )
-from symgrad.lifting.latex.tokens import (
-    ACCENTS,
-    FONTS,
-    GREEK,
-    LIKE_FUNCTIONS,
-    RELATIONS,
-    TENSOR_FUNCTIONS,
-    WORDS,
-    Token,
-    function,
-)
-from symgrad.lifting.text.lexicon import resolve
+from symgrad.lifting.latex.tokens import ACCENTS, FONTS, GREEK, LIKE_FUNCTIONS, WORDS, Token, function
 from symgrad.ops.scalars import unknown
-
-# --------------------------------------------------------------------------------------------------------------- calls
-# Functions in formulas in LaTeX: their names, their scripts, and where their arguments end.
-
-_HAVE_INVERSES = frozenset("sin cos tan sec csc cot sinh cosh tanh".split())
-_OPEN, _CLOSE = ("(", "[", "\\{"), (")", "]", "\\}")
-_ENDS = frozenset("+ - ) ] } , = < > & : ; . * \\} \\rangle \\cdot \\times \\odot \\oslash \\div \\circ".split())
-_ENDS |= frozenset(RELATIONS) | {"\\land", "\\lor"}
-
-
-def function_call(r: Reader) -> Node | None:
-    """``\\sin x``, ``\\operatorname{tr}(A)``, ``\\text{softmax}(z)``; None for what is no function."""
-    found = _function_word(r)
-    return None if found is None else call(r, *found)
-
-
-def _function_word(r: Reader) -> tuple[str, int] | None:
-    """The function that the next tokens name, and how many tokens that takes; None for one that a row defines."""
-    token = r.token
-    if token.kind == "text":
-        name = function(token.text) if token.text not in r.functions else None
-        return None if name is None or len(token.text) < 2 else (name, 1)
-    if token.kind != "macro":
-        return None
-    if (name := function(token.text[1:], macro=True)) is not None:
-        return name, 1
-    k = 2 if r.peek().text == "*" else 1
-    if token.text in ("\\operatorname", "\\mathrm", "\\mathsf", "\\mathit", "\\mathbf") and r.peek(k).kind == "open":
-        letters = ""
-        while r.peek(k := k + 1).kind in ("letter", "number"):
-            letters += r.peek(k).text
-        is_word = len(letters) > 1 and r.peek(k).kind == "close" and letters not in r.functions
-        name = function(letters) if is_word else None
-        return None if name is None else (name, k + 1)
-    return None
-
-
-def call(r: Reader, name: str, count: int, start: int | None = None) -> Node:
-    """A function with its scripts and arguments; the next ``count`` tokens, or those from ``start`` on, name it."""
-    start = r.token.start if start is None else start
-    r.at += count
-    shown = r.written(r.since(start))
-    power = base = None
-    primes = name.count("'")
-    name = name.rstrip("'")
-    while r.is_sign("^", "_", "'"):
-        sign = r.take()
-        if sign.text == "'":
-            primes += 1
-        elif sign.text == "_" and base is None:
-            if name != "log":
-                r.fail(f"a subscript on {shown} is not read.", (start, r.token.stop))
-            base = argument(r, "_")
-        elif sign.text == "^" and power is None:
-            texts = tokens_of_script(r)
-            if name in _HAVE_INVERSES and [t.text for t in texts] == ["-", "1"] and not primes:
-                argument(r, "^")
-                name = str(function(f"arc{name}"))
-            elif texts and texts[0].text == "-":
-                r.fail(
-                    f"{shown}^{{-1}} is the inverse function to some and the reciprocal to others.",
-                    (start, texts[-1].stop),
-                    f"Write \\frac{{1}}{{{shown} x}}, or the inverse by its name, such as \\exp.",
-                )
-            else:
-                power = argument(r, "^")
-        else:
-            r.fail(f"two scripts stand on {shown}.", (start, sign.stop))
-    if (row := _with_a_row(r, name, start)) is not None:
-        return row if power is None else Node("pow", (row, power), r.since(start))
-    args = _arguments(r, name, shown, start)
-    whole = r.since(start)
-    most = _arity(r, name, shown, len(args), whole)
-    if primes and most != 1:
-        r.fail(f"{shown} has no derivative to read here.", whole, "Write it out.")
-    node = Node("call", args, whole, (name, primes)) if base is None else Node("log_to", (*args, base), whole)
-    return node if power is None else Node("pow", (node, power), whole)
-
-
-def _with_a_row(r: Reader, name: str, start: int) -> Node | None:
-    """``\\log f(x; \\lambda)`` as the name that a row says; None of other arguments."""
-    mark = r.at
-    if name == "log" and (r.token.kind == "letter" or r.token.text[1:] in GREEK):
-        node = subscripted(r, plain_name(r))
-        if node.head == "symbol" and r.knows(f"log_{spelled(node)}") and r.token.text in ("(", "["):
-            fenced(r, commas=True)
-            span = r.since(start)
-            return Node("symbol", (), span, Name(f"log_{spelled(node)}", "", r.written(span)))
-    r.at = mark
-    return None
-
-
-def _arity(r: Reader, name: str, shown: str, given: int, span: tuple[int, int]) -> int | None:
-    """The most arguments that the function takes, None for any number."""
-    least, most = 1, 1
-    if name not in TENSOR_FUNCTIONS.values():
-        found = resolve(name)
-        if found is None:
-            r.fail(f"{shown} is not a function of the table.", span, kind=UnknownOperation)
-        _, _, least, most = found
-    if name == "log":
-        most = 1
-    if name in ("max", "min", "maximum", "minimum"):
-        least = 2
-    if given < least or (most is not None and given > most):
-        wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} or {most}"
-        r.fail(f"{shown} takes {wanted} argument{'' if wanted == '1' else 's'}, and {given} are given.", span)
-    return most
-
-
-def _arguments(r: Reader, name: str, shown: str, start: int) -> tuple[Node, ...]:
-    """The arguments in parentheses, or the one without them."""
-    token = r.token
-    if token.text in _OPEN:
-        inner = fenced(r, commas=True)
-        return inner.args if inner.head == "several" else (inner,)
-    if token.kind == "open" and r.peek().text in _OPEN and _is_wrapped(r):
-        r.at += 1
-        found = _arguments(r, name, shown, start)
-        r.at += 1
-        return found
-    if name in ("maximum", "minimum", "max", "min"):
-        r.fail(f"{shown} needs parentheses.", (start, token.stop), f"Write {shown}(0, x).")
-    if _ends(token):
-        if token.text == "-":
-            r.fail(f"{shown} is followed by a sign.", (start, token.stop), f"Write {shown}(-x).")
-        r.fail(f"{shown} has no argument.", (start, max(token.start, start + 1)), f"Write {shown}(x).")
-    if token.kind == "open":
-        inner = braced(r)
-        if inner.head in ("add", "neg"):
-            r.fail(
-                "braces are invisible, so it is not clear where the argument ends.",
-                (start, inner.span[1]),
-                f"Write {shown}\\left({r.written(inner.span)[1:-1].strip()}\\right).",
-            )
-    else:
-        first = token
-        inner = factor(r)
-        while _goes_on(r, first, inner):
-            right = factor(r)
-            items = (*inner.args, right) if inner.head == "mul" else (inner, right)
-            inner = Node("mul", items, (inner.span[0], right.span[1]), ("",) * (len(items) - 1))
-    _refuse_more(r, shown, start, inner)
-    return (inner,)
-
-
-def _goes_on(r: Reader, first: Token, inner: Node) -> bool:
-    """Whether an argument without parentheses goes on: ``\\sin 2\\pi f t``, ``\\cos\\omega t``, ``\\sin kx``.
-
-    One that begins with a number, with pi or with omega takes names; of letters only those that stand together, as
-    ``\\ln x y`` may be read in two ways.
-    """
-    token, before = r.token, r.before
-    names = [p for p in (inner.args if inner.head == "mul" else (inner,)) if p.head != "number"]
-    if not starts_name(token) or token.kind == "text" or any(p.head != "symbol" for p in names):
-        return token.text == "\\frac" and inner.head == "number"
-    if differential(r, r.at) or _function_word(r) or is_slope(r, r.at):
-        return False
-    follows = r.peek(1 + group_length(r, r.at + 2)) if r.peek().text == "_" else r.peek()
-    if follows.text in ("(", "[") or (follows.text == "^" and first.kind != "number"):
-        return False
-    together = before.kind == "letter" and before.stop == token.start
-    return together or first.kind == "number" or first.text in ("\\pi", "\\omega")
-
-
-_SPACE = re.compile(r"\\[,;: ]|\\q?quad|~")
-
-
-def _is_wrapped(r: Reader) -> bool:
-    """Whether braces hold parentheses alone, as SymPy writes it: ``\\sin{\\left(x \\right)}``."""
-    depth, k = 0, r.at + 1
-    while r.tokens[k].kind != "end":
-        depth += (r.tokens[k].text in _OPEN) - (r.tokens[k].text in _CLOSE)
-        k += 1
-        if depth == 0:
-            break
-    return r.tokens[k].kind == "close"
-
-
-def _ends(token: Token) -> bool:
-    return token.kind in ("end", "row", "close") or token.text in _ENDS or token.text.startswith("\\end{")
-
-
-def _refuse_more(r: Reader, shown: str, start: int, inner: Node) -> None:
-    """Refuse what may belong to an argument without parentheses, or not."""
-    token = r.token
-    if _ends(token) or _function_word(r) or token.text == "\\begin{cases}" or is_slope(r, r.at):
-        return
-    if token.text != "/" and (not starts_factor(r, token) or _SPACE.search(r.text[inner.span[1] : token.start])):
-        return
-    written = r.written(inner.span)
-    r.fail(
-        f"it is not clear where the argument of {shown} ends.",
-        (start, token.stop),
-        f"Write {shown}({written}) {token.text}... or {shown}({written} {token.text}...).",
-    )
-
-
-# --------------------------------------------------------------------------------------------------------------- names
 
 _OF_ONE_LETTER = frozenset("bold sans blackboard fraktur".split())
 _REMARKS = frozenset("if where for and or otherwise else".split())
@@ -424,11 +204,16 @@ def letters(r: Reader) -> Node:
         instead = f"Write {word.removesuffix(ending)} \\{ending}(...)."
         r.fail(f"{word}(...) holds the function {ending}, or is a product.", span, instead)
     if opens and (len(word) > 2 or function(word) is not None):
-        r.fail(
-            f"{word}(...) is a product of {len(word)} letters in LaTeX, and looks like a function.",
-            span,
-            f"Write \\operatorname{{{word}}}(...), or the factors with spaces: {' '.join(word)} (...).",
-        )
+        if word[-1] in r.functions:  # Z W g(\theta)
+            return named(r)
+        what = f"{word}(...) is a product of {len(word)} letters in LaTeX, and looks like a function."
+        instead = f"Write \\operatorname{{{word}}}(...), or the factors with spaces: {' '.join(word)} (...)."
+        if not (len(word) == 3 and _VOWELS.isdisjoint(word) and function(word) is None and _holds_a_sum(r, 3)):
+            r.fail(what, span, instead, BadFormula if r.beside_model else Undecided)  # the model may have the last
+        if r.readings.get(f"{word}("):
+            return named(r)
+        said = f"{word}(...) was read as the product {' '.join(word)} (...)."
+        raise TwoReadings(what, of=f"{word}(", mark=word, said=said, where=place(r.text, span), instead=instead)
     if r.knows(word) or (len(word) > 3 and not _are_factors(r, word)):
         r.fail(
             f"{word} is a product of {len(word)} letters in LaTeX, and looks like one name.",
@@ -442,6 +227,19 @@ def letters(r: Reader) -> Node:
 
 
 _VOWELS = frozenset("aeiouyAEIOUY")
+
+
+def _holds_a_sum(r: Reader, k: int) -> bool:
+    """Whether the parenthesis that opens at the ``k``-th token from here holds a sum: ``mgl(1 - \\cos x)``."""
+    depth = 0
+    while (token := r.peek(k)).kind != "end":
+        depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
+        if not depth:
+            return False
+        if depth == 1 and token.text in ("+", "-") and r.peek(k - 1).text not in ("(", "["):
+            return True
+        k += 1
+    return False
 
 
 def _are_factors(r: Reader, word: str) -> bool:
@@ -474,6 +272,17 @@ def _call_of_row(r: Reader, node: Node) -> Node | None:
     inner = fenced(r, commas=True)
     given = inner.args if inner.head == "several" else (inner,)
     return Node("apply", (name, *given), r.since(node.span[0]), node.value.base.count("_prime"))
+
+
+def _listed_with_dots(r: Reader) -> int | None:
+    """Where a parenthesis ends that lists names and leaves some out; None for another."""
+    dots, k = False, 1
+    while (token := r.peek(k)).text not in (")", "]", "(", "["):
+        if token.kind == "end" or token.text in ("+", "-", "*", "/", "=", "^"):
+            return None
+        dots = dots or token.text in ("\\ldots", "\\dots", "\\cdots")
+        k += 1
+    return r.at + k + 1 if dots and token.text in (")", "]") else None
 
 
 def _by_name(letter: str) -> str:
@@ -535,8 +344,59 @@ def _is_called(r: Reader, letter: str) -> bool:
     return len(around) > 1 or re.search(along, r.context) is not None
 
 
+HELD = "values at names"
+_AT_NAMES = re.compile(
+    r"(\\?[A-Za-z]+)(?:\}|'|\^\{?\d\}?)*\s*(?:\\left)?\(((?:\\(?!left|right)[A-Za-z]+|[A-Za-z\s{},;|'_])+)(?:\\right)?\)"
+)
+
+
+def _held_value(r: Reader, node: Node) -> Node | None:
+    r"""``\\phi(s)``, ``Q(s_t, a_t)`` as a name, where it stands before nothing but names that stand nowhere else.
+
+    As no derivative can be for s then, it is some value, of a function or a product.  None for others.
+    """
+    mark = r.at
+    try:
+        inner = fenced(r, commas=True)
+    except SymgradError:
+        return None
+    finally:
+        span, r.at = r.since(node.span[0]), mark
+    given = inner.args if inner.head == "several" else (inner,)
+    stem = node.value.base.split("_")[0]
+    if node.args or node.value.label or stem in _ANY or any(g.head != "symbol" or spelled(g) is None for g in given):
+        return None
+    if len(given) > 1 and not {p.value.base for g in given for p in parts(g) if p.head == "symbol"}.isdisjoint(r.bound):
+        return None
+    outside = _AT_NAMES.sub(lambda m: m[1] + " ", r.context)
+    alone = {t.removeprefix("\\") for t in re.findall(r"\\[A-Za-z]+|[A-Za-z]", outside)}
+    before = [m[1].removeprefix("\\") for m in _AT_NAMES.finditer(r.context)]
+    letters = re.findall(rf"(?<![A-Za-z]){re.escape(stem)}(?![A-Za-z])", r.context)
+    if any(g.value.base.split("_")[0] in alone for g in given) or len(letters) > before.count(stem):
+        return None
+    last = given[-1] if len(given) == 1 else Node("symbol", (), span, Name("", "", ""))
+    inside = "_".join([g.value.base if g is last else spelled(g) or "" for g in given])
+    name = replace(node.value, base=f"{node.value.base}_of_{inside}", shown=r.written(span), label=last.value.label)
+    return Node("symbol", last.args, span, name)
+
+
+def _ask_if_held(r: Reader, held: Node | None, what: str, instead: str, span: tuple[int, int]) -> None:
+    """Ask whether a call is one value, where it may be."""
+    if held is not None:
+        shown = r.written(held.span)
+        said = f"{shown} was read as one value, which does not depend on what is differentiated for."
+        raise TwoReadings(what, of=HELD, mark=shown, said=said, where=place(r.text, span), instead=instead)
+
+
 def _before_parenthesis(r: Reader, node: Node) -> Node:
     base, style = node.value.base, node.value.style
+    if (stop := _listed_with_dots(r)) is not None:  # S(x_1, \ldots, x_n), as its row has it
+        if r.functions.isdisjoint(called_names(node)) and not r.knows(spelled(node), base):
+            shown, here = node.value.shown or base, (node.span[0], r.tokens[stop - 1].stop)
+            instead = f"Add a row that says what it is, {shown}(x_1, \\ldots, x_n) = ..."
+            r.fail(f"{shown}(...) is a call, and {shown} is not a known function.", here, instead, Undecided)
+        r.at = stop
+        return node
     if (called := _call_of_row(r, node)) is not None:
         return called
     if r.knows(spelled(node), base):
@@ -545,6 +405,16 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         return called
     letter = node.value.shown or base
     here = node.span[0], r.token.stop
+    after = r.peek(1 + group_length(r, r.at + 1)).text  # of one name in parentheses
+    bessel = base == "I" and not style and [x.value for x in node.args if x.head == "number"] in ([0], [1])
+    if bessel and after == ")":
+        order = int(node.args[0].value)
+        if r.readings.get(f"I_{order}()"):
+            return call(r, f"i{order}", 0, node.span[0])
+        what = f"I_{order}(...) is the modified Bessel function to some, and a product to others."
+        instead = f"Write \\operatorname{{i{order}}}(...), or I_{order} \\cdot (...)."
+        said = f"I_{order}(...) was read as the modified Bessel function."
+        raise TwoReadings(what, of=f"I_{order}()", said=said, where=place(r.text, here), instead=instead)
     if base == "J" and node.args and node.args[0].head == "number":
         order = node.args[0].value
         what = f"J_{order}(...) is Bessel's function to some, and a product to others."
@@ -571,30 +441,35 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         inner = fenced(r, commas=True)
         given = inner.args if inner.head == "several" else (inner,)
         return Node("unknown", given, r.since(node.span[0]), (stem, primes))
+    held = _held_value(r, node)
+    if held is not None and r.readings.get(HELD):
+        fenced(r, commas=True)
+        return held
     said = f"{stem} was read as any function; for a product write {letter} \\cdot (...)."
     if base in LIKE_FUNCTIONS or base.endswith("_prime"):
         what = f"{letter}(...) reads as a function, and which one is not known."
         instead = f"Write out what it is; {product}{_by_name(base)}."
         if primes and r.knows(stem):
             r.fail(what, here, instead, TwoReadings)
+        _ask_if_held(r, held, what, instead, here)
         if r.beside_model or stem not in _ANY or node.args or style:
             r.fail(what, here, instead, Undecided)
         raise TwoReadings(what, of=f"{stem}()", mark=f"{stem}'", said=said, where=place(r.text, here), instead=instead)
     mark, inner = r.at, fenced(r, commas=True)
     whole, inside = (node.span[0], inner.span[1]), r.text[r.tokens[mark].stop : r.before.start].strip()
     if inner.head == "several":
-        r.fail(
-            f"{letter}(...) with a comma is a call, and {letter} is not a known function.",
-            whole,
-            f"Add a row that says what it is, {letter}(x, y) = ...; Euler's function is \\operatorname{{beta}}(a, b).",
-            Undecided,
-        )
+        what = f"{letter}(...) with a comma is a call, and {letter} is not a known function."
+        row = f"Add a row that says what it is, {letter}(x, y) = ..."
+        instead = f"{row}; Euler's function is \\operatorname{{beta}}(a, b)."
+        _ask_if_held(r, held, what, instead, whole)
+        r.fail(what, whole, instead, Undecided)
     if inner.head in ("symbol", "number"):
         product = f"For the product write {letter} \\cdot {inside}{_by_name(base)}."
         what = f"{letter}(...) around one name reads as a call."
         if not (node.args or style or primes) and _is_called(r, letter):
             marked = r.written((node.span[0], r.tokens[mark].stop))
             raise TwoReadings(what, of=f"{stem}()", mark=marked, said=said, where=place(r.text, whole), instead=product)
+        _ask_if_held(r, held, what, product, whole)
         r.fail(what, whole, product, Undecided)
     r.at = mark
     return node

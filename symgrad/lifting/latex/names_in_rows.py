@@ -161,6 +161,42 @@ def letters_of_steps(found: Sequence[Equation]) -> frozenset[str]:
     return frozenset(steps - bound)
 
 
+LETTERS_ALONE = {
+    "e": (
+        "e alone is a number to some and a name to others.",
+        "Write \\mathrm{e} for the number 2.718..., \\exp(x) for a power; another letter for a name.",
+    ),
+    "i": (
+        "i alone is an index that nothing binds, or the imaginary unit.",
+        "Write the sum over i; formulas are read over the real numbers.",
+    ),
+}
+
+
+def adds_the_identity(found: Sequence[Equation]) -> bool:
+    """Whether I is the identity, as where it is added to products of matrices: ``X^\\top X - I``, ``I + A B``."""
+
+    def capitals(term: Node) -> list[Node]:
+        return [p for p in parts(term) if p.head == "symbol" and p.value.base[0].isupper()]
+
+    def is_identity(term: Node) -> bool:
+        return [(p.value.base, p.args) for p in capitals(term)] == [("I", ())] and term.head in ("symbol", "mul", "neg")
+
+    def is_product(term: Node) -> bool:
+        return len(capitals(term)) > 1 and all(p.value.base != "I" for p in capitals(term))
+
+    sums = (p.args for e in found for side in e.bodies for p in parts(side) if p.head == "add")
+    return any(any(map(is_identity, terms)) and any(map(is_product, terms)) for terms in sums)
+
+
+def moving_e(found: Sequence[Equation]) -> Set[str]:
+    """The letter e, where ``\\dot e`` says that it is a name; none where it is raised to what is no number."""
+    nodes = [p for e in found for side in e.bodies for p in parts(side)]
+    moves = any(p.head == "symbol" and p.value.base in ("e_dot", "e_ddot") for p in nodes)
+    raised = (p for p in nodes if p.head == "pow" and p.args[0].head == "symbol" and p.args[0].value.base == "e")
+    return {"e"} if moves and all(p.args[1].head == "number" for p in raised) else set()
+
+
 def unindexed(node: Node, scope: frozenset[str], defined: Set[str]) -> str:
     """A name without the indices that are bound around it, unless it is ``defined`` with them."""
     node = settled(node, scope.__contains__)
@@ -183,13 +219,15 @@ def said_power(node: Node, defined: Set[str]) -> tuple[str, Fraction] | None:
 
 
 def constant_factors(node: Node, index: str) -> Iterator[Node]:
-    """The factors after ``\\prod_i`` that do not hold its index: are they multiplied once?"""
+    """The last factors after ``\\prod_i``, which do not hold its index: are they multiplied once?  One that stands
+    before another that does is inside."""
     body = node.args[0]
     if node.head == "prod" and body.head == "mul" and body.span[0] >= body.args[0].span[0]:  # in no parentheses
-        for factor in body.args:
+        for factor in reversed(body.args):
             alone = {p.value.base for p in parts(factor) if p.head == "symbol" and not p.args}
-            if index not in alone | set(letters_below(factor)):
-                yield factor
+            if index in alone | set(letters_below(factor)):
+                return
+            yield factor
 
 
 def possible_transposes(node: Node, arguments: Set[str]) -> Iterator[Node]:

@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
 from symgrad.lifting.latex.names_in_rows import (
+    LETTERS_ALONE,
+    adds_the_identity,
     constant_factors,
     half_defined,
     held_or_moving,
@@ -21,6 +23,7 @@ from symgrad.lifting.latex.names_in_rows import (
     in_order,
     in_two_fonts,
     letters_of_steps,
+    moving_e,
     names_bare,
     names_in_limits,
     names_unbound,
@@ -34,6 +37,7 @@ from symgrad.lifting.latex.names_in_rows import (
 from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.single_entries import class_numbers, delta_of, entry_by_number, is_entry, of_one_entry
 from symgrad.lifting.latex.token_reader import (
+    PRIME,
     Name,
     Node,
     TwoReadings,
@@ -80,6 +84,7 @@ class _Resolver:
         self.styles: dict[str, dict[str, tuple[tuple[int, int], bool]]] = {}
         self.bold: dict[str, bool] = {}  # names in bold, and whether it is an entry that is
         self.arguments = {n for e in found for a in e.arguments for n in (spelled(a), a.value.base) if n}
+        self.arguments |= moving_e(found)
         self.sizes = {s for shape in shapes.values() for s in shape if isinstance(s, str)}
         self.tensors = {n for n, shape in shapes.items() if len(shape)}
         if beside is not None:
@@ -107,6 +112,7 @@ class _Resolver:
         powers = (p.args[0] for e in found for s in e.bodies for p in parts(s) if p.head == "pow")
         self.has_exponentials = any(x.head == "symbol" and x.value == Name("e", "", "e") and not x.args for x in powers)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
+        self.has_identity = known is not None or adds_the_identity(found)
 
     def fail(
         self, what: str, span: tuple[int, int], instead: str | None = None, kind: type[SymgradError] = BadFormula
@@ -131,7 +137,8 @@ class _Resolver:
             if name is not None and slope is None and name in self.lets and self.beside is None:
                 self.fail(f"{name} is defined twice.", equation.span)
             arguments = tuple(self.name_of(a) for a in equation.arguments) if slope is None else ()
-            self.bound = frozenset(arguments if name != self.output else ()) - self.lets - (self.known or frozenset())
+            is_called = name != self.output or any(claim is not None for _, _, claim in lefts)
+            self.bound = frozenset(arguments if is_called else ()) - self.lets - (self.known or frozenset())
             self.claimed = () if slope is None else tuple(dict.fromkeys(slope[1]))
             self.claiming = "" if slope is None else f"d{slope[0]}/d{'/d'.join(slope[1])}"
             self.free = frozenset(indices)
@@ -170,7 +177,9 @@ class _Resolver:
 
     def model_of(self, formula: Node) -> str:
         """The name of the model, where a left side differentiates its formula."""
-        shown = plain(self.walk(formula, frozenset()))
+        shown = plain(made := self.walk(formula, frozenset()))
+        if self.beside is not None and made.head == "name" and made.value == self.beside.output:
+            return made.value
         if self.known is None:
             return f"({shown})"
         model = self.beside.definitions[-1] if self.beside is not None and self.beside.definitions else None
@@ -493,19 +502,9 @@ class _Resolver:
                 return Node("constant", (), node.span, "pi")
             if base == "e" and not node.value.style and self.has_exponentials:
                 return Node("e", (), node.span)
-            if base == "e" and not node.value.style:
-                self.fail(
-                    "e alone is a number to some and a name to others.",
-                    node.span,
-                    "Write \\mathrm{e} for the number 2.718..., \\exp(x) for a power; another letter for a name.",
-                )
-            if base == "i" and not node.value.style:
-                self.fail(
-                    "i alone is an index that nothing binds, or the imaginary unit.",
-                    node.span,
-                    "Write the sum over i; formulas are read over the real numbers.",
-                )
-            if base == "I" and (node.value.style in ("bold", "blackboard") or self.known is not None):
+            if base in LETTERS_ALONE and not node.value.style:
+                self.fail(LETTERS_ALONE[base][0], node.span, LETTERS_ALONE[base][1])
+            if base == "I" and (node.value.style in ("bold", "blackboard") or self.has_identity):
                 return Node("identity", (), node.span)
         if base in self.sizes:
             return Node("size", (), node.span, base)
@@ -528,9 +527,11 @@ class _Resolver:
             if cased not in plain:
                 what = f"{cased!r} is not an input of the model, which has {listed}."
                 advice = f'If it is a size, say of what: Latex(r"...", shapes={{"u": ("{cased}", "d")}}).'
-                if cased.removesuffix("_prime") in self.known:
-                    advice = f"Write {node.value.shown[:-1]}^\\top for a transpose."
-                    self.fail(what.replace("_prime", "'"), node.span, advice, TwoReadings)
+                if cased.removesuffix("_prime") in self.known or f"{cased}_prime" in self.known:
+                    advice = f"Write {node.value.shown.removesuffix(PRIME)}^\\top for a transpose."
+                    what, where = what.replace("_prime", PRIME), place(self.text, node.span)
+                    mark = PRIME if f"{cased}_prime" in self.known else ""  # x and x' in one formula
+                    raise TwoReadings(what, mark=mark, where=where, instead=advice)
                 self.fail(what, node.span, near or advice, UnknownName)
         self.borrowed |= cased in self.lets
         (self.formals if cased in self.bound else self.names).setdefault(cased, node.span)
@@ -561,7 +562,7 @@ class _Resolver:
             return Node("entry", (self.named(base, node, entry=True), *items), node.span)
         numbers = all(item.head in ("number", "slice", "neg") for item in node.args)
         is_tensor = base in self.tensors or (base in known and full not in known)
-        if is_tensor and (numbers or letters <= self.sizes):
+        if is_tensor and (numbers or (letters and letters <= self.sizes)):
             items = tuple(x for item in node.args for x in self.items(item, scope, node))
             return Node("entry", (self.named(base, node, entry=True), *items), node.span)
         if not (self.known is None or alone <= known) or not (alone <= self.classes or alone.isdisjoint("ijkl")):
@@ -570,9 +571,9 @@ class _Resolver:
         is_row = base in self.indexed and not letters & (self.sizes | self.steps)
         if alone and (is_row or alone <= self.classes or (is_tensor and is_entry(node, *shown))):
             return self.walk(entry_by_number(node, alone, taken), scope)
-        if full is None or len(node.args) > 1 or ((is_tensor or (is_row and letters)) and not (numbers or alone)):
-            unbound = ", ".join(sorted(letters - self.sizes)) or "it"
-            self.fail(f"{unbound} {_UNBOUND}", node.span, _FREE)
+        own = numbers or alone or all(item.head == "word" for item in node.args)  # x_0, x_{max}: names of their own
+        if full is None or len(node.args) > 1 or ((is_tensor or (is_row and letters)) and not own):
+            self.fail(f"{', '.join(sorted(letters - self.sizes)) or 'it'} {_UNBOUND}", node.span, _FREE)
         if (ended := letters & self.binders) and full not in known:
             what = f"the sum over {', '.join(sorted(ended))} has ended before this: it goes to the next plus or minus."
             self.fail(what, node.span, "Put what is summed in parentheses.")

@@ -97,6 +97,8 @@ def _parted(text: str, row: list[Token]) -> tuple[list[Token], list[list[Token]]
             found.append([*here, *_relation(rest[0][1])])  # x, y > 0
         elif _compares(here) and kept:
             found += _compared(here[1:-1] if here[0].text == "(" and _depths_end(here) else here)
+        elif kept and here and here[0].text == "(" and _depths_end(here) and len(_split(here[1:-1], _EQUALS)) > 1:
+            kept += [replace(here[0], text=","), *here[1:-1]]  # \quad (A = A^\top)
         elif here or not (before and before[0].kind == "text" and rest and (_compares(rest[0][1]) or not kept)):
             kept += [*before, *here]
     return kept, found

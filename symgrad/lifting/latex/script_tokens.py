@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from symgrad.lifting.latex.token_reader import Name, Node, Reader, parts
 from symgrad.lifting.latex.tokens import Token, function
 
@@ -75,6 +77,19 @@ def is_bar(r: Reader) -> bool:
         return False
     after = [r.peek(k).text for k in range(3, 8)]
     return "=" in after
+
+
+def separate_at_bar(r: Reader) -> None:
+    """Make a comma of the one bar in a parenthesis, ``p(x | \\theta)``: two would stand around an absolute value."""
+    depth, bars, k = 0, [], r.at
+    while r.tokens[k].kind != "end" and depth >= 0:
+        token = r.tokens[k]
+        depth += token.kind == "open" or token.text in ("(", "[", "\\{")
+        depth -= token.kind == "close" or token.text in (")", "]", "\\}")
+        bars += [k] if token.text == "|" else []
+        k += 1
+    if len(bars) == 1 and not r.tokens[bars[0]].side:
+        r.tokens[bars[0]] = replace(r.tokens[bars[0]], kind="sign", text=",")
 
 
 def is_matrix(node: Node) -> bool:

@@ -125,14 +125,15 @@ def without_constraints(formula: Latex, model: Latex | None = None) -> tuple[Lat
     ('sum(y) = 1',)
     """
     found = replace(formula, model=model).equations
-    stated = [_constraint(e) for e in found]
+    stated = [constraint_of(e) for e in found]
     if not any(stated) or all(stated):
         return formula, ()
     rows = [formula.text[slice(*e.span)] for e, said in zip(found, stated, strict=True) if said is None]
     return replace(formula, text=" \\\\\n".join(rows)), tuple(said for said in stated if said is not None)
 
 
-def _constraint(e: Equation) -> str | None:
+def constraint_of(e: Equation) -> str | None:
+    """The constraint that a row states, as `verify`'s ``assuming`` has it; None of other rows."""
     sides = e.sides if e.left is None else (e.left, *e.sides)
     if len(sides) != 2:
         return None

@@ -351,7 +351,7 @@ def tokens(text: str) -> list[Token]:
                 continue
             if name in ("begin", "end"):
                 inside, at = _argument(text, at)
-                if inside in _AROUND:
+                if inside in _AROUND or (inside == "cases" and _is_system(text, start)):
                     continue
                 if inside == "array" and name == "begin":  # how its columns are set
                     at = _argument(text, at)[1]
@@ -466,6 +466,17 @@ def _delimiter(text: str, at: int) -> bool:
         match = re.match(r"\\([A-Za-z]+|.)", rest)
         return match is not None and match[1] in _DELIMITERS
     return rest[:1] in _DELIMITERS and bool(rest)
+
+
+def _is_system(text: str, at: int) -> bool:
+    """Whether ``\\begin{cases}`` or its end stands around equations, one to a row, and no choice."""
+    begins, ends = "\\begin{cases}", "\\end{cases}"
+    first = text.rfind(begins, 0, at + len(begins))
+    stop = text.find(ends, first)
+    rows = [row for row in text[first + len(begins) : stop].split("\\\\") if row.strip()]
+    if first < 0 and text.startswith(ends, at):
+        return True  # what it opened stands in the text that this one was cut out of
+    return 0 <= first < stop and all("=" in row and "&" not in row.replace("&=", "=") for row in rows)
 
 
 def _argument(text: str, at: int) -> tuple[str, int]:

@@ -50,12 +50,15 @@ def in_both_readings(ask: Callable[[Any, Any], A], formula: Any, hand: Any, *, s
         raise first
     chosen, whole = answers[0]
     told = [said for said in chosen.values() if isinstance(said, str) and said]
-    if told and not (whole.ok or shaped or (first.mark and first.mark in f"{formula} {hand}")):
-        raise first
     others = {a.verdict for _, a in answers[1:]}
+    in_all = first.other is not None and others | {whole.verdict} == {"refuted"}
+    if told and not (whole.ok or shaped or in_all or (first.mark and first.mark in f"{formula} {hand}")):
+        raise _asked_back(first, answers)
     is_clear = all(chosen.values()) and (whole.ok or {whole.verdict, *others} == {"refuted"})
     if others and not is_clear:
         raise _asked_back(first, answers)
+    if first.other is not None and not chosen[first.of]:
+        told.append(first.other)
     if below := _said(chosen):
         slashes = f"After a slash {below} was read as the denominator"
         slashes += f"; with a first factor alone there, {_outcome(others)}" if others else ""
@@ -109,7 +112,8 @@ def _asked_back(first: TwoReadings, answers: list[tuple[_Choices, Any]]) -> TwoR
     if right:
         what = f"{first.what} The two agree where it is {_said(right[0])}, and not where it is {_said(answers[0][0])}."
         if first.other is not None:
-            what = f"{first.what} The two agree where {first.other.rstrip('.').replace(' was ', ' is ')}, and not else."
+            other = first.other.rstrip(".").replace(" was ", " is ").replace("The argument", "the argument", 1)
+            what = f"{first.what} The two agree where {other}, and not else."
         error = TwoReadings(what, of=first.of, where=first.where, instead=first.instead)
     return error
 

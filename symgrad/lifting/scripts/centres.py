@@ -5,12 +5,16 @@ A script may compute it nowhere; it is read off the two values that it takes the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
+import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.trails import SMALL, Quotient
 from symgrad.program.builder import Builder
-from symgrad.program.program import Program, Step, dependencies, interpret, positions, size
+from symgrad.program.program import Guard, Program, Step, dependencies, dependents, interpret, positions, size
 
 
 def whole_values(b: Builder, q: Quotient) -> tuple[int, int]:
@@ -87,6 +91,43 @@ def between(b: Builder, high: int, low: int, arguments: dict[int, float] | None 
         return float(value.abs().max()) <= SMALL
 
     return meet(high, low)
+
+
+def choose_between(b: Builder, high: int, low: int) -> None:
+    """Write down, as made in the middle, the choices that the function made alike on both sides of it."""
+    sides = dependencies(b.steps, [high]), dependencies(b.steps, [low])
+    above, below = (
+        dependents(b.steps, [i for i in mine - other if b.steps[i].args]) for mine, other in (sides, sides[::-1])
+    )
+    twins = zip(_asked_of(b, above - below), _asked_of(b, below - above), strict=False)
+    for g, h in list(twins):
+        same = (g.op, g.source, len(g.args)) == (h.op, h.source, len(h.args)) and np.array_equal(g.outcome, h.outcome)
+        args = [between(b, *pair) for pair in zip(g.args, h.args, strict=True)] if same else []
+        met = tuple(a for a in args if a is not None)
+        if met and len(met) == len(g.args):
+            b.guards.append(replace(g, args=met))
+
+
+def is_by_entry(b: Builder, value: int, moved: Mapping[int, float], by: float) -> bool:
+    """Whether each entry of a value is a function of the same entry of the one argument that is moved, all of whose
+    entries are moved by the same."""
+    (at, distance), *others = moved.items()
+    n = size(b.shape(value))
+    if others or b.shape(at) != b.shape(value) or not np.isclose(distance, by * n):
+        return False
+    program = Program({}, tuple(b.steps), {})
+    before = interpret(program, Floats(), {}, [at, value])
+    place = torch.arange(n).reshape(b.shape(value))
+    for some in (place % 2 == 0, place < n // 2):  # no other entries change than those that are moved
+        shifted = torch.where(some, before[at] + by, before[at])
+        after = interpret(program, Floats(), {}, [value], replaced={at: shifted})[value]
+        if not torch.equal(after[~some], before[value][~some]):
+            return False
+    return True
+
+
+def _asked_of(b: Builder, steps: set[int]) -> list[Guard]:
+    return [g for g in b.guards if not steps.isdisjoint(g.args)]
 
 
 def _sources(b: Builder, i: int, known: set[int]) -> tuple[np.ndarray, np.ndarray]:

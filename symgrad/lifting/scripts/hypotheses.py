@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from symgrad.errors import NotReproducible
-from symgrad.lifting.scripts.centres import between, whole_values
+from symgrad.lifting.scripts.centres import between, choose_between, whole_values
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.losses import LOSSES, Error, parts_of
 from symgrad.lifting.scripts.roles import Derivation, Roles
@@ -134,10 +134,12 @@ class Centre:
         b = run.trace.builder
         of = [*trails.quotients(), *trails.second_quotients()]
         quotients = [q for q in of if (q.line, q.nth) == (self.line, self.nth)]
+        if quotients:
+            choose_between(b, quotients[0].high, quotients[0].low)
         found = between(b, *whole_values(b, quotients[0])) if quotients else None
         if found is None:
             raise NotReproducible(f"with other values in its inputs, line {self.line} computes no difference quotient.")
-        return found
+        return found if size(b.shape(found)) == 1 else b.sum(found)
 
 
 @dataclass(frozen=True)

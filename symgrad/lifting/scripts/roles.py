@@ -299,6 +299,13 @@ def _base(trace: ScriptTracer, i: int) -> int:
     return i
 
 
+def _is_returned(trace: ScriptTracer, i: int) -> bool:
+    """Whether a function gave the value, which may be what the function was given: the gradient of r**2/2 is r."""
+    while i not in trace.returns and trace.builder.steps[i].op in ("name", "cast", "stop"):
+        i = trace.builder.steps[i].args[0]
+    return i in trace.returns
+
+
 def _is_minus(trace: ScriptTracer, i: int) -> bool:
     """Whether a step is minus what it only lays out, casts or names."""
     steps, minus = trace.builder.steps, False
@@ -345,10 +352,8 @@ def _is_plausible(trace: ScriptTracer, d: Derivation) -> bool:
     """Whether a value that is printed near autograd's may be meant as a gradient: it fits, and is named so or close."""
     if not _fits(trace.builder.shape(d.step), trace.builder.shape(d.node if d.autograd is None else d.autograd.step)):
         return False
-    if (
-        d.step in dependencies(trace.builder.steps, [trace.calls[-1].output])
-        or trace.builder.steps[_base(trace, d.step)].op == "input"
-    ):
+    is_input = trace.builder.steps[_base(trace, d.step)].op == "input" and not _is_returned(trace, d.step)
+    if is_input or d.step in dependencies(trace.builder.steps, [trace.calls[-1].output]):
         return False  # a part of the model
     word = d.variable.lower()
     mine, own = trace.value_at.get(d.step), d.autograd.value if d.autograd is not None else None

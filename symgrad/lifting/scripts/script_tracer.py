@@ -18,6 +18,7 @@ import torch
 
 from symgrad.errors import BadInput
 from symgrad.lifting.scripts.accumulation import Accumulated
+from symgrad.lifting.scripts.cues import is_gradient
 from symgrad.lifting.scripts.references import Derivative, custom, drawn, reference
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import (
@@ -52,12 +53,9 @@ from symgrad.program.program import Strided, positions, size
 
 
 class ScriptTracer(Tracer):
-    """A tracer for whole scripts.
-
-    ``values`` maps inputs to the values to run with; ``given`` maps variables (by name and occurrence) to the input
-    that is put in their place.  ``followed`` are variables whose plain numbers carry steps too; ``until`` are those
-    after which the run ends.
-    """
+    """A tracer for whole scripts: ``values`` maps inputs to the values to run with, ``given`` maps variables (by name
+    and occurrence) to the input that is put in their place; ``followed`` are variables whose plain numbers carry steps
+    too, ``until`` those after which the run ends."""
 
     def __init__(
         self,
@@ -102,7 +100,7 @@ class ScriptTracer(Tracer):
         self.plain_floats: dict[int, Key] = {}
         self.held: list[Any] = []
         self._bound = Bound(self)
-        self._returns: set[int] = set()  # steps of what functions returned
+        self.returns: set[int] = set()  # steps of what functions returned
         self._turns = 0
         self.loops = TrainingLoops(self)
 
@@ -153,6 +151,8 @@ class ScriptTracer(Tracer):
             value = followed
         elif (derivative := self._as_derivative(name, value)) is not None:
             value = derivative
+        elif type(value) is int and is_gradient(name):  # 3 is one: of a function that is linear
+            super().bind(name, self._followed(value))  # while it stays a whole number for the script
         elif type(value) is float:
             self.bound_values[key] = np.asarray(value)
             value = self._fresh(value, key)
@@ -235,7 +235,7 @@ class ScriptTracer(Tracer):
         made = is_tensor or type(value) in (TracedFloat, TracedArray)
         if made and self.builder.steps[self.step_of(value)].op != "name":
             value = Tracer.bind(self, "return", value)
-            self._returns.add(self.step_of(value))
+            self.returns.add(self.step_of(value))
         for path, part in returned_parts(f"{function}()", value):
             key = self._bound.key(path)
             if self._is_array(part):
@@ -247,7 +247,7 @@ class ScriptTracer(Tracer):
     def made(self, step: int) -> int:
         """What a function gave, where a variable only holds that: its lines are in the function."""
         s = self.builder.steps[step]
-        return s.args[0] if s.op == "name" and s.args[0] in self._returns else step
+        return s.args[0] if s.op == "name" and s.args[0] in self.returns else step
 
     def checks(self, solver: str, x: Any, gradient: Event, weights: Any, label: str) -> None:
         """A library was given a function and its derivative: they were called at ``x``."""

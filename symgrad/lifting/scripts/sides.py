@@ -6,7 +6,7 @@ derivation of every input, the second, and so on; then those for values on the w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from symgrad.errors import NotReproducible
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.execution import Script, ScriptRun
+from symgrad.lifting.scripts.late_choices import choices_for
 from symgrad.lifting.scripts.roles import Derivation, Roles, leaf_names
 from symgrad.lifting.scripts.script_numbers import script_numbers, with_numbers
 from symgrad.lifting.scripts.script_record import Given, Key
@@ -24,6 +25,7 @@ from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import (
     Binding,
     Program,
+    dependencies,
     dependents,
     derivation_lines,
     interpret,
@@ -130,7 +132,7 @@ class Execution:
         return self._at(point)[1]
 
     def _at(self, point: Mapping[str, Any]) -> _Ran:
-        values = {self.inner[n]: np.asarray(v) for n, v in point.items() if n in self.inner}
+        values = self._values(point)
         key = tuple((n, v.tobytes()) for n, v in sorted(values.items()))
         if key not in self._known:
             if len(self._known) >= _REMEMBERED:
@@ -138,32 +140,50 @@ class Execution:
             self._known[key] = self._run(values)
         return self._known[key]
 
+    def _values(self, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        return {self.inner[n]: np.asarray(v) for n, v in point.items() if n in self.inner}
+
+    def goes_own_way(self, point: Mapping[str, Any], k: int) -> bool:
+        """Whether a run at a point gives the variables of a group their values where the own run does."""
+        if not self.own.trace.builder.guards:
+            return True
+        ways = (self.first()[k], self.at(point)[k])
+        lines = [[(b.name, b.source and b.source.line) for b in hand.program.bindings] for _, hand in ways]
+        return lines[0] == lines[1]
+
     def _run(self, values: Mapping[str, np.ndarray]) -> _Ran:
         run = self.script.run(values, self.given)
         roles = self.find(run)
-        mine = {(d.input, d.variable): d for d in roles.derivations}
-        groups = [
-            {label: mine.get((d.input, d.variable)) or _by_name(run, roles, d) for label, d in g.derivations.items()}
-            for g in self.groups
-        ]
+        groups = [{label: self._found_again(run, roles, d) for label, d in g.derivations.items()} for g in self.groups]
         automatic = [
             {label: np.array(d.autograd.value) for label, d in g.items() if d.autograd is not None} for g in groups
         ]
         return self._programs(run, roles.output, groups), automatic
 
-    def variant(self, code: str, more: Mapping[str, Any] | None = None) -> Execution:
-        """The same questions about another text of the script, which finds ``more`` names around it."""
-        made = self._of_text(code, more or {})
+    def _found_again(self, run: ScriptRun, roles: Roles, d: Derivation) -> Derivation:
+        """What is meant as this gradient in another run: by its name, or by what the script does with it."""
+        named = [e for e in roles.derivations if (e.input, e.variable) == (d.input, d.variable)]
+        used, once = ([e for e in r.derivations if (e.input, e.why) == (d.input, d.why)] for r in (roles, self.roles))
+        if named or len(used) != 1 or len(once) != 1:
+            return named[-1] if named else _by_name(run, roles, d)
+        return used[0]
+
+    def variant(
+        self, code: str, more: Mapping[str, Any] | None = None, point: Mapping[str, Any] | None = None
+    ) -> Execution:
+        """The same questions about another text of the script, which finds ``more`` names around it; at another point
+        than its own where one is given."""
+        made = self._of_text(code, more or {}, point or {})
         pairs = zip(self.first(), made.first(), strict=True)
         if not all(same_structure(_alone(old.program), _alone(new.program)) for (old, _), (new, _) in pairs):
             raise NotReproducible("with another text, the script computes another output.")
         return made
 
-    def _of_text(self, code: str, more: Mapping[str, Any]) -> Execution:
+    def _of_text(self, code: str, more: Mapping[str, Any], point: Mapping[str, Any]) -> Execution:
         """Runs of another text of the script, which computes gradients of the same names."""
         pasted, around = self.script.pasted.edited(code), {**self.script.around, **more}
         script = replace(self.script, pasted=pasted, around=around)
-        run = script.run(given=self.given)
+        run = script.run(self._values(point), self.given)
         roles = self.find(run)
         made = replace(
             self, script=script, own=run, roles=roles, groups=[], inner={}, data={}, data_steps={}, _known={}
@@ -179,7 +199,7 @@ class Execution:
 
     def with_numbers(self, numbers: Mapping[str, float]) -> Execution:
         """The same questions where some of the numbers that the script names are others."""
-        made = self._of_text(with_numbers(self.script.pasted.code, numbers), {})
+        made = self._of_text(with_numbers(self.script.pasted.code, numbers), {}, {})
         made.known_data = frozenset(self.data)
         made.first()  # it gives the inputs their names
         return made
@@ -191,11 +211,12 @@ class Execution:
         """
         trace, found = self.own.trace, self.groups[k].derivations
         trace.builder.course = trace.course.guards()
-        program = trace.builder.build({})
+        steps = [self.roles.output, *(d.step for d in found.values())]
+        program = replace(trace.builder.build({}), guards=choices_for(trace, self.script.pasted.tree, steps))
         renamed = self._inputs(self.own, program, {d.variable for g in self.groups for d in g.derivations.values()})
         outputs = {label: d.step for label, d in found.items()}
         opaque = dependents(trace.builder.steps, [*trace.opaque, *_quotients(trace)])
-        needed = kept(program, outputs, inputs=renamed, opaque=opaque)
+        needed = kept(program, outputs, inputs=renamed, opaque=opaque, late=True)
         bindings = [b for b in derivation_lines(program, self.roles.output) if b.step in needed]
         steps, inputs = list(program.steps), {n: i for n, i in program.inputs.items() if i not in renamed}
         for i, name in renamed.items():
@@ -212,6 +233,13 @@ class Execution:
         trace = run.trace
         trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
+        beside = _beside(trace, [output, *(d.step for g in groups for d in g.values())])
+
+        def with_choices(values: Collection[int]) -> Program:
+            """All that was computed, with the choices that matter for some values."""
+            found = choices_for(trace, self.script.pasted.tree, values)
+            return replace(program, guards=tuple(replace(g, beside=not beside.isdisjoint(g.args)) for g in found))
+
         renamed = self._inputs(run, program, {d.variable for g in groups for d in g.values()})
         opaque = dependents(trace.builder.steps, [*trace.opaque, *_quotients(trace)])
         value = next((c.value for c in trace.calls if c.output == output), None)
@@ -219,10 +247,11 @@ class Execution:
         out = []
         for group, found in zip(self.groups, groups, strict=True):
             nodes = {f"at:{label}": d.node for label, d in found.items()} if group.on_the_way else {}
-            model = sliced(program, {"output": output, **nodes}, inputs=renamed, opaque=opaque)
             steps = {label: d.step for label, d in found.items()}
-            derived = replace(program, bindings=derivation_lines(program, output))
-            hand = sliced(derived, steps, inputs=renamed, opaque=opaque, stops=False)
+            shown = with_choices([output])
+            model = sliced(shown, {"output": output, **nodes}, inputs=renamed, opaque=opaque, late=True)
+            derived = replace(with_choices([output, *steps.values()]), bindings=derivation_lines(program, output))
+            hand = sliced(derived, steps, inputs=renamed, opaque=opaque, stops=False, late=True)
             if group.on_the_way:  # its lines are those of the other groups
                 hand = replace(hand, bindings=())
             else:  # every input is there, also one that the output does not need
@@ -264,6 +293,14 @@ class Execution:
 def _quotients(trace: ScriptTracer) -> list[int]:
     """The difference quotients of a script that asks no autograd: what it decides by them is a check of its own."""
     return [] if trace.calls else [q.step for q in Trails(trace).quotients()]
+
+
+def _beside(trace: ScriptTracer, asked: Sequence[int]) -> set[int]:
+    """What the script computes for its difference quotients alone, at arguments that are moved a little."""
+    steps, trails = trace.builder.steps, Trails(trace)
+    found = [*trails.quotients(), *trails.second_quotients()]
+    moved = dependencies(steps, [k for q in found for k in (q.high, q.low)]) - dependencies(steps, asked)
+    return dependents(steps, [i for i in moved if steps[i].args])
 
 
 def _alone(model: Program) -> Program:

@@ -51,7 +51,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Quotient:
-    """A difference of two values, divided by something small: the ``nth`` of its line; ``sign`` is -1 where a minus
+    """A difference of two values, divided ``by`` something small: the ``nth`` of its line; ``sign`` is -1 where a minus
     stands before it."""
 
     step: int
@@ -60,6 +60,7 @@ class Quotient:
     line: int | None
     nth: int
     sign: int
+    by: float
 
 
 class Trails:
@@ -467,7 +468,7 @@ class Trails:
                 high, low = (self.stripped(a) for a in self.steps[top].args)
                 if high != low and self._are_twins(high, low):
                     line = s.source.line if s.source is not None else None
-                    found.append(Quotient(i, high, low, line, sum(q.line == line for q in found), sign))
+                    found.append(Quotient(i, high, low, line, sum(q.line == line for q in found), sign, h))
         return found
 
     def second_quotients(self) -> list[Quotient]:
@@ -481,9 +482,9 @@ class Trails:
             h = self.number(below, of_variables=True) if size(self.steps[below].shape) == 1 else None
             values = list(self._summed(s.args[0])) if h is not None and 0 < abs(h) <= SMALL else []
             places = {(self.steps[k].op, x.line) for k in values if (x := self.steps[k].source) is not None}
-            if len({*values}) >= 3 and len(places) == 1:
+            if h is not None and len({*values}) >= 3 and len(places) == 1:
                 nth = sum(q.line == s.source.line for q in found)
-                found.append(Quotient(i, values[0], values[-1], s.source.line, nth, 1))
+                found.append(Quotient(i, values[0], values[-1], s.source.line, nth, 1, h))
         return found
 
     def _summed(self, i: int) -> Iterator[int]:

@@ -20,7 +20,7 @@ import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts import cues
-from symgrad.lifting.scripts.centres import between
+from symgrad.lifting.scripts.centres import between, is_by_entry
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Centre, Held, Paired, Place, Scaled, compared, hold
 from symgrad.lifting.scripts.pairs import COMPARED, UNNAMED, UPDATED, Pair, Pairs, is_called
 from symgrad.lifting.scripts.script_record import Event
@@ -198,7 +198,10 @@ class Weighing:
         found: dict[int, Quotient] = {}
         b = self.run.trace.builder
         for q in self.quotients[:_QUOTIENTS]:
-            made = between(b, q.high, q.low) if size(self.steps[q.high].shape) == 1 else None
+            moved: dict[int, float] = {}
+            made = between(b, q.high, q.low, moved)
+            if made is not None and size(b.shape(made)) > 1:  # of a function entry by entry: its sum has these slopes
+                made = b.sum(made) if is_by_entry(b, made, moved, q.by) else None
             if made is not None:
                 found.setdefault(made, q)
         return found
@@ -215,6 +218,7 @@ class Weighing:
             if made >= self.length:
                 event = next((e for e in self.events if self.trails.stripped(e.step) == q.high), None)
                 name = cues.tail(event.path) if event is not None else "the function"
+                name = name if size(self.steps[q.high].shape) == 1 else f"the sum of {name}"
                 yield Candidate(Centre(q.line, q.nth), name, made, 4.5, event.path if event is not None else None)
 
     def weighted(self, b: Builder) -> Iterator[Candidate]:

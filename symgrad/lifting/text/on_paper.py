@@ -22,15 +22,19 @@ _GREEK = {
 }  # fmt: skip
 _SAME = {"arctan": "atan", "arcsin": "asin", "arccos": "acos", "ln": "log", "sgn": "sign"}
 _BARE = frozenset("sin cos tan cot sec csc sinh cosh tanh ln log exp arctan arcsin arccos".split())
+PRIMES = str.maketrans({"′": "'", "’": "'", "″": "''", "‴": "'''"})
 _SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _NAME = rf"[^\W\d_{_SUPER}][^\W{_SUPER}]*"
 _TOKEN = re.compile(
-    rf"(?P<slope>(?<![\w.])(?P<d>[d∂])(?:\^?(?P<order>[2-9²³]))?\s*(?P<of>(?:{_NAME})?)\s*/\s*(?P=d)\s*"
+    r"(?P<fold>(?:[Σ∑∏]|(?<![^\W_])(?:sum|prod))_(?:\{(?P<under>[^{}]+)\}|(?P<index>[a-z]))"
+    r"(?:\^(?:\{(?P<top>[^{}]+)\}|(?P<last>\w)))?(?=\s*[\w(\[\\√]))"
+    rf"|(?P<slope>(?<![\w.])(?P<d>[d∂])(?:\^?(?P<order>[2-9²³]))?\s*(?P<of>(?:{_NAME})?)\s*/\s*(?P=d)\s*"
     rf"(?P<by>{_NAME}?)(?:\^?(?P=order))?(?![\w*^]))"
     rf"|(?P<name>{_NAME})(?P<primes>'*)|(?P<ratio>(?<![\w./^*])(?P<above>\d+)\s*/\s*(?P<below>\d+)(?=\s+[^\W\d]))"
     r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<raised>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
-    r"|(?P<power>\*\*|\^)|(?P<sign>[-+*/()<>,=|·×⋅−≤≥≠√])|(?P<space>\s+)"
+    r"|(?P<power>\*\*|\^)|(?P<sign>[-+*/()\[\]<>,=|·×⋅−≤≥≠√])|(?P<space>\s+)"
 )
+_PI = re.compile(r"π[^\W\d_]{1,3}(?![^\W_]|\()")  # 2πrh
 _SIGNS = {
     "*": r"\cdot ",
     "·": r"\cdot ",
@@ -54,7 +58,7 @@ def typeset(text: str) -> str:
     >>> typeset("d²y/dx² = sin^2 x")
     '\\frac{d^{2} y}{d x^{2}} = \\sin ^{2} x'
     """
-    rows = [without_remark(row) for _, row in rows_of(text) if not is_remark(row)]
+    rows = [_PI.sub(lambda m: " ".join(m[0]), without_remark(row)) for _, row in rows_of(text) if not is_remark(row)]
     found = [m for row in rows for m in _TOKEN.finditer(row)]
     letters = {n for m in found for n in (m["name"], m["of"], m["by"]) if n and len(n) == 1}
     return " \\\\\n".join(_row(_bracketed(row), letters) for row in rows)
@@ -131,6 +135,10 @@ def _row(row: str, letters: set[str]) -> str:
         at = m.end()
         if m["slope"]:
             out += _slope(m)
+        elif m["fold"]:
+            top = m["top"] or m["last"]
+            out += rf"\{'prod' if m[0][0] in '∏p' else 'sum'}_{{{m['under'] or m['index']}}}"
+            out += f"^{{{top}}} " if top else " "
         elif m["name"]:
             out += _name(m, row, letters) + m["primes"]
         elif m["ratio"]:

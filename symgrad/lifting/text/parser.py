@@ -51,7 +51,7 @@ SIGNS: Mapping[str, str] = {
     "||...||": "the norm",
     "(... > ...)": "one where it holds, else zero",
 }
-_TRUTHS = ("compare", "and", "or", "not")
+_TRUTHS, _OF_TRUTHS = ("compare", "and", "or", "not"), ("and", "or", "not", "where")
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ class _Parser:
         raise kind(what, where=caret(self.text, span), instead=instead)
 
     def put(self, head: str, args: tuple[int, ...], span: tuple[int, int], value: Any = None, **more: Any) -> int:
+        if head not in _OF_TRUTHS:
+            args = tuple(map(self.as_number, args))
         self.nodes.append(Node(head, args, span, value, **more))
         return len(self.nodes) - 1
 
@@ -292,8 +294,7 @@ class _Parser:
         if token.text == "(":
             self.open.append(token)
             outside, self.conditions = self.conditions, self.conditions + 1
-            inner = self.expression(0)
-            self.conditions = outside
+            inner, self.conditions = self.expression(0), outside
             if self.token.text == ",":
                 self.fail("a comma has no place here.", self.token.span, "Commas separate the arguments of a function.")
             self.close()
@@ -320,9 +321,8 @@ class _Parser:
         """A condition in the place of a number is one where it holds, and zero elsewhere."""
         if self.nodes[node].head not in _TRUTHS:
             return node
-        span = self.nodes[node].span
-        values = [self.put("number", (), span, Fraction(n)) for n in (1, 0)]
-        return self.put("where", (node, *values), span, sign="(... > ...)")
+        values = [self.put("number", (), self.nodes[node].span, Fraction(n)) for n in (1, 0)]
+        return self.put("where", (node, *values), self.nodes[node].span, sign="(... > ...)")
 
     def rewiden(self, inner: int, start: int, stop: int) -> int:
         """Parentheses belong to what they enclose."""

@@ -291,7 +291,7 @@ class Tracer:
         """Remember that the code decided by something that was made of looks; the outcome."""
         if looks:
             b, (args, decided) = self.at_line(), decision(word, looks, other, ways, table, made)
-            told = Guard("decided", args, decided, np.array(outcome), b.source)
+            told = Guard("decided", args, decided, np.array(outcome), b.source, at=len(b.steps))
             if not (b.guards and is_found_by_hash(told, b.guards[-1])):
                 b.guards.append(told)
         return outcome

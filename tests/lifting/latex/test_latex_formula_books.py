@@ -51,14 +51,19 @@ def test_a_sign_above_that_no_row_says_is_asked_about():
 
 
 @pytest.mark.slow
-def test_shapes_that_a_jacobian_needs_are_asked_for_and_the_advice_is_answered():
+def test_shapes_that_a_jacobian_alone_tells_are_read_from_it():
     step = Latex(r"h_t = \tanh(W_{hh}h_{t-1} + W_{xh}x_t + b)")
-    hand = Latex(r"\frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(1-h_t^2)\,W_{hh}")
+    hand = r"\frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(1-h_t^2)\,W_{hh}"
+    assert verify(step, Latex(hand)).verdict == "proved"
+    assert verify(step, Latex(hand.replace("h_t^2", "h_t"))).verdict == "refuted"
+
+
+def test_shapes_that_nothing_tells_are_asked_for_and_the_advice_is_answered():
+    step, hand = Latex(r"h = \tanh(w x)"), Latex(r"\frac{\partial h}{\partial x} = \operatorname{diag}(1 - h^2) w")
     with pytest.raises(SymgradError) as error:
         verify(step, hand)
     assert 'at={"x": ("n",), "W": ("m", "n")}' in str(error.value)
-    at = {"W_hh": ("n", "n"), "W_xh": ("n", "m"), "h_tm1": ("n",), "x_t": ("m",), "b": ("n",)}
-    assert verify(step, hand, at=at).verdict == "proved"
+    assert verify(step, hand, at={"w": ("n", "m"), "x": ("m",)}).verdict == "proved"
 
 
 def test_a_word_at_the_end_of_a_row_is_a_factor_and_a_remark_is_not():

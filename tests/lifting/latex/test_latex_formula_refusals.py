@@ -16,9 +16,9 @@ REFUSED = {
         (r"L = a \log b - \operatorname{digamma}(b)", r"\frac{\partial L}{\partial a} = \log b", {}),
     ),
     "the normal distribution": (
-        (r"C = S N(s) ", r"\frac{\partial C}{\partial S} = N(s)", {}),
+        (r"C = S N(s) + s", r"\frac{\partial C}{\partial S} = N(s)", {}),
         r"\operatorname{ndtr}",
-        (r"C = S \operatorname{ndtr}(s) ", r"\frac{\partial C}{\partial S} = \operatorname{ndtr}(s)", {}),
+        (r"C = S \operatorname{ndtr}(s) + s", r"\frac{\partial C}{\partial S} = \operatorname{ndtr}(s)", {}),
     ),
     "a dot after what an operator takes": (
         (r"y = x^2 e^x", r"\frac{dy}{dx} = \frac{d}{dx} x^2 \cdot e^x", {}),

@@ -218,3 +218,17 @@ def test_what_is_said_of_arrays_is_never_proved_of_a_number(text):
 def test_a_matrix_that_is_never_invertible_is_an_error_in_words():
     with pytest.raises(SymgradError, match=r"no inverse|inverse has no value"):
         verify("trace(inv(outer(x, x)))", {"x": "x"}, at={"x": (3,)})
+
+
+def test_a_row_with_a_name_says_what_arrays_come_to():
+    at = {"X": (5, 3), "w": (3,), "y": (5,)}
+    right = "-2*X.T @ (y - X @ w)/5"
+    assert verify("loss = mean((y - X @ w)**2)", right, wrt="w", at=at).verdict == "proved"
+    assert verify("loss = mean((y - X @ w)**2)", right.replace("2", "1"), wrt="w", at=at).verdict == "refuted"
+
+
+def test_a_comparison_in_a_product_is_one_where_it_holds():
+    at = {"X": (5, 3), "w": (3,), "y": (5,)}
+    hinge, slope = "sum(maximum(0, 1 - y * (X @ w)))", "X.T @ (y * (1 - y * (X @ w) > 0))"
+    assert verify(hinge, f"-{slope}", wrt="w", at=at).verdict == "proved"
+    assert verify(hinge, slope, wrt="w", at=at).verdict == "refuted"
