@@ -30,6 +30,7 @@ from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.clipping import may_clip, unclipped
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.further_outputs import More
+from symgrad.lifting.scripts.ordered_sets import OrderedSet
 from symgrad.lifting.scripts.repeatable import is_repeatable, is_size, single_targets
 from symgrad.lifting.scripts.script_record import Given, Key, Limits, Reached
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
@@ -103,7 +104,7 @@ class _Notebook:
 
 def namespace(file: str) -> dict[str, Any]:
     own = {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}}
-    return {**own, "get_ipython": _Notebook}
+    return {**own, "get_ipython": _Notebook, "set": OrderedSet}
 
 
 # ----------------------------------------------------------------------------------------------------------- execution
