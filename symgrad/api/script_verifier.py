@@ -37,6 +37,7 @@ from symgrad.lifting.scripts.roles import (
     COMPARED,
     NAMED,
     Roles,
+    called_so,
     find_roles,
     leaf_names,
     origins,
@@ -176,12 +177,16 @@ def _answered(
         return _answer_of(script, first, options, output, gradients)
     loops = first.trace.loops
     if not first.trace.calls:
+        losses = {n.id for n in ast.walk(pasted.tree) if isinstance(n, ast.Name) and is_loss(n.id)}
+        is_all = is_all_seen(pasted.tree, loops.left_at, loops.seen(), losses)
         try:
-            return _answer_of(brief, first, options, output, gradients)
+            report = _answer_of(brief, first, options, output, gradients)
         except SymgradError:  # what was not run may tell more
-            losses = {n.id for n in ast.walk(pasted.tree) if isinstance(n, ast.Name) and is_loss(n.id)}
-            if is_all_seen(pasted.tree, loops.left_at, loops.seen(), losses):
+            if is_all:
                 raise
+        else:  # a name may be that of a part, which what was not run tells
+            if is_all or report.verdict != "refuted" or not _is_by_name(report):
+                return report
     else:
         with contextlib.suppress(SymgradError):
             few = replace(script, enough=0)
@@ -189,6 +194,11 @@ def _answered(
             if _shows_all(pasted, run, find_roles(run, output=output, wrt=wrt, gradients=gradients)):
                 return _answer_of(few, run, options, output, gradients)
     return _answer_of(script, script.run(), options, output, gradients)
+
+
+def _is_by_name(report: Report) -> bool:
+    """Whether nothing but names says what is meant as a gradient."""
+    return any(re.search("by (its|their) names?[.]$", note) for note in report.notes)
 
 
 def _shows_all(pasted: Pasted, run: ScriptRun, roles: Roles) -> bool:
@@ -241,8 +251,7 @@ def _answer_of(
     find = partial(find_roles, output=output, wrt=asked, gradients=gradients)
     if (output, asked, gradients) == (None, None, None):
         several = outputs(first.trace)
-        named = [n for n, call in several.items() if call.name == n]
-        if len(several) > 1 and (said := _of_several(script, first, options, named)) is not None:
+        if len(several) > 1 and (said := _of_several(script, first, options, [*several])) is not None:
             return said
         try:
             find(first)
@@ -509,7 +518,7 @@ def _notes(execution: Execution) -> list[str]:
         )
     if roles.alone:
         notes.append(f"Nothing was found that is meant as a gradient for {_code(roles.alone)}.")
-    calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]
+    calls = [c for c in trace.calls if roles.call is not None and called_so(c) == called_so(roles.call)]
     if roles.call is not None and len(calls) > 1:
         nth = "last" if roles.call is calls[-1] else "first"
         notes.append(

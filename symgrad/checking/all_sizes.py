@@ -156,20 +156,24 @@ def _prove(
         if (forms or written) and not {n for n in left if (least == 3 and not written) or n in unread}:
             continue
         least = max(least, shapes.least)
-        sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=least, rank=rank, order=shapes.order)
         pairs = [p for p in found.own.pairs if p.name not in proved]
-        try:
-            with recorded_for_all_sizes() if written else contextlib.nullcontext():
-                found_here = read_problem(problem, shapes, sizes, pairs)
-        except Unread as error:
-            found_here = {p.name: error for p in pairs}
+        for order in dict.fromkeys((shapes.order, shapes.free if len(shapes.free) > 1 else ())):
+            sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=least, rank=rank, order=order)
+            try:
+                with recorded_for_all_sizes() if written else contextlib.nullcontext():
+                    found_here = read_problem(problem, shapes, sizes, pairs)
+                break
+            except Unread as error:
+                found_here = {p.name: error for p in pairs}
+            if not _runs_in_one_order(problem, shapes):
+                break
         unread = {n for n, r in found_here.items() if isinstance(r, Unread) or r.hand is None}
         why |= {n: r.what for n, r in found_here.items() if isinstance(r, Unread) and n in right}
         readings = {n: r for n, r in found_here.items() if isinstance(r, Reading)}
         shown = {n: _form(r, letters.get(n, ())) for n, r in readings.items()}
         forms = {**shown, **forms}
         mine = {n: r for n, r in readings.items() if n in right - set(proved)}
-        results = _proved(problem, found, shapes, sizes, mine)
+        results = _proved(problem, found, replace(shapes, order=order), sizes, mine)
         for name, result in results.items():
             if isinstance(result, ForAll):
                 proved[name] = replace(result, ties=result.ties or (written and chooses))
@@ -180,6 +184,15 @@ def _prove(
     if open_:
         proved |= prove_by_turns(problem, found, shapes, open_, _beside(found, shapes))
     return proved, forms, why, unread
+
+
+def _runs_in_one_order(problem: Problem, shapes: Shapes) -> bool:
+    """Whether the code fails with the smallest sizes in any other order: ``X @ X.T`` has an inverse in one alone."""
+    own, lengths = shapes.own(), [shapes.own()[n] for n in shapes.free]
+    if shapes.order or not 1 < len(lengths) <= 3:
+        return False
+    others = (p for p in set(itertools.permutations(lengths)) if [*p] != lengths)
+    return all(_looked(problem, shapes, {**own, **dict(zip(shapes.free, p))}, []) is None for p in others)
 
 
 def _in_blocks(problem: Problem, found: Findings, shapes: Shapes, names: Sequence[str]) -> dict[str, ForAll]:

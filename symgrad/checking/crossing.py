@@ -30,7 +30,7 @@ from symgrad.checking.choices import (
     turned,
 )
 from symgrad.checking.combinations import forks
-from symgrad.checking.comparison import Branch, compare_at
+from symgrad.checking.comparison import Branch, PointComparison, compare_at
 from symgrad.checking.data_flow import Idle, idle_values, is_used
 from symgrad.checking.exploration import Findings, all_looks, inside, inside_looks, rerun
 from symgrad.checking.impossibility import is_nowhere
@@ -227,7 +227,7 @@ def _seek_anywhere(problem: Problem, found: Findings) -> None:
             new = [k for k, d in told.items() if open_.get(k, set()) & d.points.keys()]
             for key in new:
                 open_[key] -= told[key].points.keys()
-            if new or (not seen.ties and any(view.state == "differs" for view in seen.views.values())):
+            if new or (not seen.ties and any(n in seen.views and _differs(seen, n) for n in _unrefuted(found))):
                 found.looks.append((there[0], seen))
                 found.branches.append(there[0])
         if not _may_differ(found):
@@ -236,10 +236,17 @@ def _seek_anywhere(problem: Problem, found: Findings) -> None:
 
 def _may_differ(found: Findings) -> bool:
     """Whether a claim is left that no look off an edge has refuted."""
+    return bool(_unrefuted(found))
+
+
+def _unrefuted(found: Findings) -> list[str]:
+    """The claims that no look off an edge has refuted."""
     clear_looks = [s for _, s in inside_looks(found) if not s.ties]
-    return any(
-        all(s.views[n].state != "differs" for s in clear_looks if n in s.views) for n in found.at_user_point.views
-    )
+    return [n for n in found.at_user_point.views if not any(n in s.views and _differs(s, n) for s in clear_looks)]
+
+
+def _differs(seen: PointComparison, name: str) -> bool:
+    return seen.views[name].state == "differs"
 
 
 @dataclass(frozen=True, eq=False)

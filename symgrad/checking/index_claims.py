@@ -6,6 +6,7 @@ the sizes; what they say for all sizes is read by `symgrad.indices.reader`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,7 @@ from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.indices.evaluators import evaluate, evaluate_all
 from symgrad.indices.reader import Factor, Value, aligned, read_each
 from symgrad.indices.run_merging import merged, one_sided
-from symgrad.indices.sizes import Sizes, Unread, size_symbol
+from symgrad.indices.sizes import OtherSteps, Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, Matrix, fresh
 from symgrad.lifting.tracing.functions import Run
 from symgrad.ops.row import precision
@@ -31,6 +32,7 @@ from symgrad.problem.sampling import draw
 from symgrad.problem.shapes import Shapes
 from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import gradients, reverse
+from symgrad.program.equal_turns import turns_together
 from symgrad.program.program import Constant, Program, interpret, sliced
 
 _BITS = 256
@@ -102,32 +104,55 @@ def read_problem(
         runs = ((m.program, h.program) for m, h in (problem.first, *others))
         programs = [_joined(m, h, names, problem.order, summed) for m, h in runs]
         return _readings(problem, shapes, sizes, pairs, programs, selecting)
-    for k in range(_TRIES):
-        programs = _programs(problem, shapes, sizes, pairs, k, own)
-        if k < _TRIES - 1 and any(map(one_sided, programs)):
-            continue
-        found = _readings(problem, shapes, sizes, pairs, programs, selecting)
-        failed = any(isinstance(r, Unread) or (r.hand is None and r.why is not None) for r in found.values())
-        if not failed or not any(p.guards for p in programs):
-            break
+    ran: dict[Any, Problem] = {}
+    try:
+        for k in range(_TRIES):
+            programs = _programs(problem, shapes, sizes, pairs, k, own, ran)
+            if k < _TRIES - 1 and any(map(one_sided, programs)):
+                continue
+            found = _readings(problem, shapes, sizes, pairs, programs, selecting)
+            if not any(map(_is_unread, found.values())) or not any(p.guards for p in programs):
+                break
+    except OtherSteps as error:
+        found = {p.name: error for p in pairs}
+    if any(isinstance(r if isinstance(r, Unread) else r.why, OtherSteps) for r in found.values()):
+        with contextlib.suppress(Unread):  # loops to a size whose turns do the same
+            programs = _programs(problem, shapes, sizes, pairs, 0, own, ran, together=True)
+            again = _readings(problem, shapes, sizes, pairs, programs, selecting)
+            found |= {n: r for n, r in again.items() if not _is_unread(r)}
     return found
 
 
+def _is_unread(reading: Reading | Unread) -> bool:
+    return isinstance(reading, Unread) or (reading.hand is None and reading.why is not None)
+
+
 def _programs(
-    problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], k: int, own: Mapping[str, int] | None
+    problem: Problem,
+    shapes: Shapes,
+    sizes: Sizes,
+    pairs: Sequence[Pair],
+    k: int,
+    own: Mapping[str, int] | None,
+    ran: dict[Any, Problem],
+    together: bool = False,
 ) -> list[Program]:
-    """Model, hand formulas and exact derivatives of each run; where one comes out one way, others are tried for it."""
+    """Model, hand formulas and exact derivatives of each run; where one comes out one way, others are tried for it.
+    With ``together``, what the turns of a loop do alike is one step.  ``ran`` keeps the runs."""
     summed = all(p.summed for p in pairs)
     programs = []
     for run in sizes.runs:
         for seed in range(problem.seed + k, problem.seed + k + _TRIES * _TRIES, _TRIES):
             try:
-                there = problem if run == own else resized(replace(problem, seed=seed), shapes, run)
+                key = (seed, *run.items())
+                if key not in ran:
+                    ran[key] = problem if run == own else resized(replace(problem, seed=seed), shapes, run)
+                there = ran[key]
             except SymgradError as error:
                 raise Unread(f"the code fails at {', '.join(f'{n} = {v}' for n, v in run.items())}.") from error
             assert there.first is not None
             model, hand = (r.program for r in there.first)
-            program = _joined(model, hand, [p.name for p in pairs], problem.order, summed)
+            program = _joined(model, hand, [p.name for p in pairs], problem.order, summed, together)
             if run == own or not one_sided(program):
                 break
         programs.append(program)
@@ -214,7 +239,9 @@ def _paired(hand: Value | None, exact: Value) -> Reading:
 _SIDES = ("hand", "exact")
 
 
-def _joined(model: Program, hand: Program, names: Sequence[str], order: int, summed: bool) -> Program:
+def _joined(
+    model: Program, hand: Program, names: Sequence[str], order: int, summed: bool, together: bool = False
+) -> Program:
     """Model, hand formulas and exact derivatives in one Program.
 
     A Jacobian is the derivative for an upstream that is an input here: read as a one in one place, it is every row.
@@ -222,6 +249,11 @@ def _joined(model: Program, hand: Program, names: Sequence[str], order: int, sum
     it has.
     """
     both = join(model=model, hand=hand)
+    if together:
+        steps = len(both.needed(both.outputs.values()))
+        both = turns_together(both)
+        if len(both.steps) >= steps:
+            raise OtherSteps("no turns of a loop do the same.")
     b = Builder.on(both)
     (output,) = (i for key, i in both.outputs.items() if key.startswith("model.") and "at:" not in key)
     wrt = {n: both.outputs.get(f"model.at:{n}", both.inputs.get(n, -1)) for n in names}

@@ -9,9 +9,13 @@ from __future__ import annotations
 import ast
 import contextlib
 import copy
+import functools
 import io
+import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,8 @@ from symgrad.diagnosis.scope import Site, as_array, values_at, wanted_of, with_l
 from symgrad.diagnosis.source_code import HOOK, PUT, TRACE, Code, Expression, Plain, Unit, edited, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
+from symgrad.lifting.scripts.clipping import may_clip
+from symgrad.lifting.scripts.repeatable import is_repeatable, is_size
 from symgrad.lifting.tracing.sources import is_users_file
 from symgrad.lifting.tracing.surroundings import printed_into
 from symgrad.problem.question import Problem
@@ -37,6 +43,8 @@ from symgrad.progress import look_at_the_clock
 # A returned value, what is added to an accumulator, a helper's line, a condition, the index of an assignment and the
 # range of a loop are places like any other.
 
+_APART = ("value", "taken apart", "returned", "test", "rounds", "index")  # expressions by which nothing is watched
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _LIBRARIES = ("np", "numpy", "torch", "math", "F")
 Holder = tuple[ast.expr, str, str, ast.expr | None, ast.operator | None]  # expression, name, role, target, operator
 
@@ -61,6 +69,17 @@ class Place:
         """Whether its statement stands in a loop."""
         loops = (n for n in ast.walk(self.unit.node) if isinstance(n, (ast.For, ast.While)))
         return any(s is self.expression.statement for loop in loops for s in ast.walk(loop))
+
+    @functools.cached_property
+    def can_be_put_in(self) -> bool:
+        """Whether another expression in its place, evaluated by itself, means what it would mean if it were compiled
+        there: its names are those of one scope, and what is watched around it does not depend on it."""
+        tree, scopes = self.expression.tree, (n for n in ast.walk(self.unit.node) if isinstance(n, _SCOPES))
+        if self.role not in _APART or is_size(tree) or (self.role == "index" and is_repeatable(tree)):
+            return False
+        if "#" in self.expression.text or may_clip(self.unit.text):
+            return False
+        return sum(any(s is self.expression.statement for s in ast.walk(scope)) for scope in scopes) < 2
 
     @property
     def line(self) -> int:
@@ -205,6 +224,7 @@ class Trials:
     most: int
     lines: int | None = None
     runs: int = 0
+    put_in: dict[tuple[Place, ...], tuple[Plain | None, list[CodeType]]] = field(default_factory=dict)
 
     @property
     def is_spent(self) -> bool:
@@ -286,17 +306,29 @@ def outcome(trials: Trials, changes: Sequence[Change], good: frozenset[str] = fr
     """The outputs that are right at every point with the changes made; none where the code fails, or where none that
     is not ``good`` already is right at the first point.
     """
+    with contextlib.suppress(NameError):  # what a name stands for may be known to the compiler alone
+        run = _put_in(trials, changes)
+        if run is not None:
+            return _right_with(trials, run, good, NameError)
     try:
         run = trials.code.plain(texts_with(changes), {})
     except SymgradError:
         return frozenset()
-    if run is None:
-        return frozenset()
+    return frozenset() if run is None else _right_with(trials, run, good)
+
+
+def _right_with(
+    trials: Trials, run: Plain, good: frozenset[str], told: type[Exception] | tuple[()] = ()
+) -> frozenset[str]:
+    """The outputs that are right at every point; raises what is to be ``told``, and nothing else."""
     right: frozenset[str] | None = None
     for point, truth in zip(trials.points, trials.truths, strict=True):
         trials.runs += 1
         try:
             found = _run(trials, run, point)
+        except told:
+            trials.runs -= 1  # it is made again
+            raise
         except (Exception, TooLong):  # an edit may well be nonsense: of other shapes, undefined, without an end
             return frozenset()
         here = frozenset(name for n, t in truth.items() for name in _near_ones(n, found.get(n), t))
@@ -304,6 +336,46 @@ def outcome(trials: Trials, changes: Sequence[Change], good: frozenset[str] = fr
         if right <= good:
             return right
     return right or frozenset()
+
+
+def _put_in(trials: Trials, changes: Sequence[Change]) -> Plain | None:
+    """The code with the changes made where they are run: each expression is evaluated with the variables that stand in
+    its place, so that the code around it is compiled once for all of them.  None where that could mean something else.
+    """
+    codes = [_alone(text, p.role, p.unit.file) if p.can_be_put_in else None for p, text in changes]
+    if not codes or None in codes:
+        return None
+    places = tuple(place for place, _ in changes)
+    if places not in trials.put_in:
+        now: list[CodeType] = []
+        put = lambda k, outer, inner: eval(now[k], outer, inner)  # noqa: E731
+        # the expression as it was written stays, so that its names are those of the same scopes as before
+        each = [f"({PUT}({k}, globals(), locals()) if {PUT} else ({p.expression.text}))" for k, p in enumerate(places)]
+        with contextlib.suppress(SymgradError):
+            trials.put_in[places] = None, now
+            texts = texts_with(list(zip(places, each, strict=True)))
+            trials.put_in[places] = trials.code.plain(texts, {PUT: put}), now
+    run, now = trials.put_in[places]
+    now[:] = codes  # type: ignore[assignment]
+    return run
+
+
+_WITH_ALL = re.compile(r"__|:=|\b(min|super|lambda|yield|await)\b|cl(ip|amp)_?\(")
+
+
+@functools.lru_cache(maxsize=4096)
+def _alone(text: str, role: str, file: str) -> CodeType | None:
+    """An expression's code, to be evaluated by itself; None where it is to be compiled with what stands around it."""
+    if _WITH_ALL.search(text):
+        return None
+    with warnings.catch_warnings(), contextlib.suppress(SyntaxError, ValueError):
+        warnings.simplefilter("ignore")
+        tree = ast.parse(f"({text}\n)", mode="eval")
+        if is_size(tree.body) or (is_repeatable(tree.body) if role == "index" else isinstance(tree.body, ast.Tuple)):
+            return None
+        made = compile(tree, file, "eval")
+        return None if any(isinstance(c, CodeType) for c in made.co_consts) else made
+    return None
 
 
 def names_of(truth: Mapping[str, np.ndarray]) -> frozenset[str]:

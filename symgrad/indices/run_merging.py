@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.indices.named_axes import flat_positions
-from symgrad.indices.sizes import Unread
+from symgrad.indices.sizes import OtherSteps, Unread
 from symgrad.program.builder import Builder
 from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Guard, Program, Shape, Step, Strided, dense
@@ -191,12 +191,12 @@ def merged(programs: Sequence[Program], *, selecting: bool = False) -> Program:
     programs = [composed(p, c) for p, c in zip(programs, chosen, strict=True)]
     first = programs[0]
     if any(len(p) != len(first) or p.outputs != first.outputs or p.inputs != first.inputs for p in programs):
-        raise Unread("the code takes another number of steps at other sizes.")
+        raise OtherSteps("the code takes another number of steps at other sizes.")
     steps = []
     for i, step in enumerate(first.steps):
         same = [p.steps[i] for p in programs]
         if any(s.op != step.op or s.args != step.args or len(s.shape) != len(step.shape) for s in same):
-            raise Unread("the code takes other steps at other sizes.")
+            raise OtherSteps("the code takes other steps at other sizes.")
         inputs = tuple(tuple(p.shape(a) for a in step.args) for p in programs)
         family = Family(tuple(s.params for s in same), tuple(s.shape for s in same), inputs)
         steps.append(replace(step, params=step.params if step.op == "input" else family))

@@ -30,6 +30,10 @@ class Unread(SymgradError):
     """A Program, or a part of it, that index notation could not say for all sizes."""
 
 
+class OtherSteps(Unread):
+    """Code that does not take the same steps at all sizes."""
+
+
 def size_symbol(name: str) -> sp.Symbol:
     """The symbol of a size: a positive integer."""
     return sp.Symbol(name, integer=True, positive=True)

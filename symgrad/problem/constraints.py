@@ -162,7 +162,8 @@ def standard_facts(shapes: Mapping[str, tuple[int, ...]]) -> list[Fact]:
     """The constraints that formulas often need: probabilities that sum to one, symmetric matrices."""
     found: list[Fact] = []
     for name, shape in shapes.items():
-        found += [SumsTo(name, k, 1, len(shape)) for k in range(len(shape)) if len(shape) <= 2]
+        axes = [k for k, n in enumerate(shape) if len(shape) <= 2 and n > 1]  # one entry alone is no share
+        found += [SumsTo(name, k, 1, len(shape)) for k in axes]
         if len(shape) == 2 and shape[0] == shape[1]:
             found.append(Symmetric(name))
     return found

@@ -86,6 +86,7 @@ class Field:
         self.kernels: list[Kernel] = []
         self.index: dict[Hashable, int] = {}
         self.keys: list[Hashable] = []  # of the kernels
+        self._leaves: dict[int, frozenset[int]] = {}  # in each kernel that was asked about
         self.names: list[str | None] = []  # of the first of them: the same in every field, unlike their numbers
         self.relations: list[tuple[int, int, Element]] = []  # kernel ** power = element, in the kernels before it
         self.related: set[int] = set()
@@ -278,7 +279,8 @@ class Field:
     # ---------------------------------------------------------------------------------------- substitution
     def relabel(self, a: Element, leaf: Callable[[Any, bool], Element], memo: dict[int, Element]) -> Element:
         """The element with each leaf kernel replaced by ``leaf(key, is_complex)``, all through."""
-        return self.div(self._relabel(a.n, leaf, memo), self._relabel(a.d, leaf, memo))
+        n = self._relabel(a.n, leaf, memo)
+        return n if a.d.is_one() else self.div(n, self._relabel(a.d, leaf, memo))
 
     def _relabel(self, p: Poly, leaf: Callable[[Any, bool], Element], memo: dict[int, Element]) -> Element:
         total = self.zero
@@ -302,20 +304,13 @@ class Field:
             memo[k] = found
         return found
 
-    def leaves(self, k: int) -> set[int]:
+    def leaves(self, k: int) -> frozenset[int]:
         """The leaf kernels in kernel ``k``."""
-        found: set[int] = set()
-        stack, seen = [k], set()
-        while stack:
-            k = stack.pop()
-            if k in seen:
-                continue
-            seen.add(k)
-            if self.kernels[k].make is None:
-                found.add(k)
-            for part in self.kernels[k].parts:
-                stack.extend(self.used(part))
-        return found
+        if k not in self._leaves:
+            parts = {i for part in self.kernels[k].parts for i in self.used(part)}
+            own = [k] if self.kernels[k].make is None else []
+            self._leaves[k] = frozenset(own).union(*map(self.leaves, sorted(parts)))
+        return self._leaves[k]
 
     def used(self, a: Element) -> set[int]:
         """The kernels that occur in an element."""
@@ -327,7 +322,7 @@ class Field:
 
 def kernels_in(p: Poly) -> list[int]:
     """The kernels that occur in a polynomial, in order."""
-    return [] if p.is_zero() else [*itertools.compress(itertools.count(), p.degrees())]
+    return [] if p.is_constant() else [*itertools.compress(itertools.count(), p.degrees())]
 
 
 def kernel_in(p: Poly) -> int | None:

@@ -196,3 +196,108 @@ def test_a_mask_that_no_single_comparison_gave_is_judged_branch_by_branch():
     report = verify_script(BAND)
     assert report.ok
     assert report.counts["branches"] > 4
+
+
+BACK_IN_TIME = """
+import numpy as np
+rng = np.random.default_rng(1)
+xs, p = rng.normal(size=(3, 2)), {"W": rng.normal(size=(2, 2)) * 0.4}
+
+def forward(p):
+    h, hs = np.zeros(2), [np.zeros(2)]
+    for x in xs:
+        h = np.tanh(p["W"] @ h + x)
+        hs.append(h)
+    return 0.5 * np.sum(h ** 2), hs
+
+def back(dh, h, h_before):
+    g = {}
+    dz = dh * (1 - h ** 2)
+    g["dW"] = np.outer(dz, h_before)
+    g["dh"] = p["W"].T @ dz
+    return g
+
+cost, hs = forward(p)
+grads = {"dW": np.zeros((2, 2))}
+dh = hs[-1]
+for t in reversed(range(3)):
+    g = back(dh, hs[t + 1], hs[t])
+    grads["dW"] += g["dW"]
+    dh = g["dh"]
+print(cost)
+"""
+
+
+@pytest.mark.slow
+def test_what_a_loop_adds_up_is_the_gradient_and_no_part_of_it():
+    # nothing but names says what is meant: `dW` of one turn, or the sum over all turns, which is the derivative
+    assert verify_script(BACK_IN_TIME).ok
+
+
+@pytest.mark.slow
+def test_a_slip_in_one_turn_is_found_in_the_sum():
+    assert verify_script(BACK_IN_TIME.replace("1 - h ** 2", "1 - h")).verdict == "refuted"
+
+
+def test_what_is_passed_from_layer_to_layer_is_no_variable_that_descends():
+    code = """
+import numpy as np
+
+class Scale:
+    def __init__(self):
+        self.W = np.array([0.3, -0.2])
+    def forward(self, x):
+        self.x = x
+        return x * self.W
+    def backward(self, grad):
+        self.dW = np.sum(grad * self.x, axis=0)
+        return grad * self.W
+
+class Half:
+    def forward(self, x):
+        return 0.5 * x
+    def backward(self, grad):
+        return grad * 0.5
+
+layers = [Scale(), Half()]
+x, y = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([[1.0, 0.0], [2.0, 1.0]])
+for epoch in range(3):
+    out = x
+    for layer in layers:
+        out = layer.forward(out)
+    loss = np.sum((out - y) ** 2)
+    grad = 2 * (out - y)
+    for layer in reversed(layers):
+        grad = layer.backward(grad)
+    layers[0].W -= 0.1 * layers[0].dW
+"""
+    report = verify_script(code)
+    assert report.verdict == "proved"
+    assert not any("Nothing was found" in note for note in report.notes)
+
+
+ADAM = """
+import numpy as np
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(6, 2)), rng.normal(size=6)
+theta, bias = np.zeros(2), 0.0
+m, v, t = np.zeros(3), np.zeros(3), 0
+while t < 30:
+    t += 1
+    err = X @ theta + bias - y
+    cost = np.sum(err ** 2) / 2
+    g_t = np.append(X.T @ err, err.sum())
+    m = 0.9 * m + 0.1 * g_t
+    v = 0.999 * v + 0.001 * g_t * g_t
+    step = 0.01 * (m / (1 - 0.9 ** t)) / (np.sqrt(v / (1 - 0.999 ** t)) + 1e-8)
+    theta = theta - step[:2]
+    bias = bias - step[2]
+"""
+
+
+@pytest.mark.slow
+def test_adam_by_hand_on_joined_gradients_is_no_wrong_gradient():
+    code = ADAM.replace("np.append(X.T @ err, err.sum())", "np.append(g_theta, g_bias)")
+    code = code.replace("    g_t =", "    g_theta, g_bias = X.T @ err, err.sum()\n    g_t =")
+    assert verify_script(code).verdict == "proved"
+    assert verify_script(code.replace("X.T @ err, err", "2 * X.T @ err, err")).verdict == "refuted"

@@ -186,3 +186,64 @@ for turn in range(20):
 def test_the_zeros_that_each_turn_begins_with_are_no_other_variables():
     report = verify_script(RECURRENT)
     assert {name: claim.kind for name, claim in report.claims.items()} == {"W": "proved", "U": "proved"}
+
+
+NAMELESS = """
+import math
+
+class Value:
+    def __init__(self, data, children=()):
+        self.data, self.grad, self.parents, self.back = data, 0.0, set(children), lambda: None
+
+    def __add__(self, other):
+        out = Value(self.data + other.data, (self, other))
+        def back():
+            self.grad += out.grad
+            other.grad += out.grad
+        out.back = back
+        return out
+
+    def __mul__(self, other):
+        out = Value(self.data * other.data, (self, other))
+        def back():
+            self.grad += other.data * out.grad
+            other.grad += self.data * out.grad
+        out.back = back
+        return out
+
+    def tanh(self):
+        t = math.tanh(self.data)
+        out = Value(t, (self,))
+        def back():
+            self.grad += (1 - t) * out.grad
+        out.back = back
+        return out
+
+    def backward(self):
+        order, seen = [], set()
+        def visit(v):
+            if v not in seen:
+                seen.add(v)
+                for parent in v.parents:
+                    visit(parent)
+                order.append(v)
+        visit(self)
+        self.grad = 1.0
+        for v in reversed(order):
+            v.back()
+
+weights, bias = [Value(0.3), Value(-0.7)], Value(0.2)
+out = (weights[0] * Value(2.0) + weights[1] * Value(-1.0) + bias).tanh()
+loss = out * out
+loss.backward()
+print([w.grad for w in weights], bias.grad)
+"""
+
+
+@pytest.mark.slow
+def test_numbers_without_a_name_in_sets_are_gone_through_in_one_order():
+    # a set of a script's objects goes through them by their addresses: in each run in another order
+    report = verify_script(NAMELESS)
+    assert report.verdict == "refuted"
+    assert [r.after for r in report.repairs] == ["(1 - t**2) * out.grad"]
+    assert verify_script(NAMELESS.replace("(1 - t)", "(1 - t * t)")).verdict == "proved"

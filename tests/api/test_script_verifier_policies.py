@@ -101,3 +101,25 @@ def test_a_value_that_is_learnt_from_its_own_estimate_is_a_semi_gradient():
     assert any("with target held constant" in note and "semi-gradient" in note for note in report.notes)
     with pytest.raises(BadInput, match="what is differentiated"):
         verify_script(TD.format(at="s_next"))
+
+
+@pytest.mark.slow
+def test_an_update_by_drawn_states_is_no_gradient_of_what_is_printed():
+    # contrastive divergence: the update follows the mean over all draws, which no run computes
+    code = """
+import numpy as np
+rng = np.random.RandomState(0)
+data, W = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), 0.1 * rng.randn(2, 3)
+for epoch in range(2):
+    hidden = 1 / (1 + np.exp(-data @ W))
+    states = hidden > rng.rand(3, 3)
+    visible = 1 / (1 + np.exp(-(states @ W.T)))
+    again = 1 / (1 + np.exp(-visible @ W))
+    W += 0.1 * (data.T @ hidden - visible.T @ again) / 3
+    error = np.sum((data - visible) ** 2)
+    print(error)
+"""
+    with pytest.raises(BadInput, match=r"line 7 draws states by probabilities that `W` is in") as refused:
+        verify_script(code)
+    assert "--output error" in str(refused.value)
+    assert verify_script(code, output="error").verdict == "refuted"

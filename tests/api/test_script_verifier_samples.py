@@ -348,3 +348,32 @@ def test_updates_that_the_record_does_not_show_leave_a_script_undecided():
     report = verify_script(script(FACTORS.format("+").replace("rng.rand(2, 2)\n", "rng.rand(2, 2).T\n")))
     assert report.verdict in ("undecided", "refuted")
     assert "Q" in str(report)
+
+
+CBOW = """
+import numpy as np
+rng = np.random.default_rng(0)
+W_in, W_out = rng.normal(size=(5, 4)), rng.normal(size=(4, 5))
+for epoch in range(2):
+    for context, target in [([0, 2, 3], 1), ([1, 4, 0], 2)]:
+        h = np.mean(W_in[context], axis=0)
+        u = W_out.T @ h
+        p = np.exp(u) / np.sum(np.exp(u))
+        loss = -np.log(p[target])
+        e = p.copy()
+        e[target] -= 1
+        dW_out = np.outer(h, e)
+        EH = W_out @ e
+        W_out -= 0.05 * dW_out
+        for c in context:
+            W_in[c] -= 0.05 * EH
+"""
+
+
+@pytest.mark.slow
+def test_one_step_of_several_rows_is_judged_without_the_rate():
+    # each of the three rows of the mean has a third of the derivative by the mean
+    report = verify_script(CBOW)
+    assert report.verdict == "refuted"
+    assert report.wrong_steps == ("EH",)
+    assert [r.after for r in report.repairs] == ["(W_out @ e) / 3"]

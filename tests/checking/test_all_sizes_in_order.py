@@ -23,6 +23,15 @@ def convolved(x, w, g):
     return (conv(x[None, None], w[None, None])[0, 0] * g).sum()
 
 
+def windows(x, w):
+    return torch.stack([x[i : i + len(w)] @ w for i in range(len(x) - len(w) + 1)])
+
+
+def shifted(x, w, twice):
+    y = windows(x, w)
+    return torch.stack([twice * sum(y[i] * x[i + j] for i in range(len(y))) for j in range(len(w))])
+
+
 def log_of_cholesky(X):
     return 2 * torch.log(torch.diagonal(torch.linalg.cholesky(X @ X.T))).sum()
 
@@ -51,6 +60,8 @@ def rank_one(sign):
 CASES = {
     "logdet X'X": (lambda X: torch.logdet(X.T @ X), "X", {"X": ("m", "n")},
                    lambda X: 2 * X @ inv(X.T @ X), lambda X: X @ inv(X.T @ X), {}),
+    "logdet XX'": (lambda X: torch.logdet(X @ X.T), "X", {"X": ("k", "n")},
+                   lambda X: 2 * inv(X @ X.T) @ X, lambda X: inv(X @ X.T) @ X, {}),
     "det X'X": (lambda X: det(X.T @ X), "X", {"X": ("m", "n")}, lambda X: 2 * det(X.T @ X) * X @ inv(X.T @ X),
                 lambda X: det(X.T @ X) * X @ inv(X.T @ X), {}),
     "the root of det X'X": (lambda X: torch.sqrt(det(X.T @ X)), "X", {"X": ("m", "n")},
@@ -59,6 +70,8 @@ CASES = {
     "a convolution": (convolved, "w", {"x": ("n",), "w": ("k",), "g": ("n-k+1",)},
                       lambda x, w, g: conv(x[None, None], g[None, None])[0, 0],
                       lambda x, w, g: conv(x[None, None], g.flip(0)[None, None])[0, 0], {}),
+    "windows in a list": (lambda x, w: (windows(x, w) ** 2).sum(), "w", {"x": ("n",), "w": ("k",)},
+                          lambda x, w: shifted(x, w, 2), lambda x, w: shifted(x, w, 1), {}),
     "det AXB": (lambda A, X, B: det(A @ X @ B), "X", SQUARE,
                 lambda A, X, B: det(A @ X @ B) * inv(X).T, lambda A, X, B: det(X) * inv(X).T, {}),
     "Woodbury": (lambda A, U, C, x: x @ inv(A + U @ C @ U.T) @ x / 2, "x",

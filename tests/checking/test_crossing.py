@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from symgrad import assert_gradient, verify
+from symgrad.checking import crossing, judge
 
 
 def by_a_band(x):
@@ -246,3 +247,28 @@ def test_a_threshold_beside_the_models_is_refuted_between_the_two(x, y):
 
     at = {n: torch.tensor(v, dtype=torch.float64) for n, v in (("x", x), ("y", y))}
     assert verify(model, hand, wrt="x", at=at, points=16).verdict == "refuted"
+
+
+@pytest.mark.slow
+def test_branches_that_show_what_is_refuted_already_are_not_kept(monkeypatch):
+    """Twelve entries have thousands of masks; the wrong claim is refuted, and the right one needs no more of them."""
+    kept = []
+
+    def counted(problem, found):
+        crossing.cross(problem, found)
+        kept.append(len(found.branches))
+
+    def loss(w, v):
+        return (np.maximum(w, 0) * v).sum()
+
+    def by_hand(w, v):
+        dw = v.copy()
+        dw[w < 0] = 0
+        return {"w": dw, "v": 2 * np.maximum(w, 0)}
+
+    monkeypatch.setattr(judge, "cross", counted)
+    w = np.array([0.5, -1.0, 2.0, -0.25, 1.5, -3.0, 0.75, 1.25, -2.5, 0.125, -0.5, 1.0])
+    report = verify(loss, by_hand, at={"w": w, "v": np.arange(12.0) - 5.5})
+    assert (report.claims["w"].kind, report.claims["v"].kind) == ("proved", "refuted")
+    assert kept
+    assert all(2 < branches < 60 for branches in kept)

@@ -13,6 +13,7 @@ from symgrad.errors import BadFormula, SymgradError
 from symgrad.lifting.latex.constructs import open_reader
 from symgrad.lifting.latex.derivatives import derivative, named_arguments, quantity
 from symgrad.lifting.latex.grammar import CLOSING, argument, expression, fenced, subscript, term
+from symgrad.lifting.latex.magnitudes import magnitudes_said, with_magnitudes_named
 from symgrad.lifting.latex.rows_of_tokens import pieces_of
 from symgrad.lifting.latex.token_reader import (
     Name,
@@ -173,7 +174,8 @@ def equations(
     ``readings`` says of factors after a slash whether all of them are the denominator.
     Raises `BadFormula` where the text is no formula, with the place.
     """
-    pieces = pieces_of(text, tokens(text))
+    said = magnitudes_said(beside) | magnitudes_said(text)
+    pieces = pieces_of(text, with_magnitudes_named(tokens(text), said))
     if not pieces:
         raise BadFormula("the formula is empty.", instead="Write an expression, for example w \\tanh(x).")
     numbers = _numbers(pieces)

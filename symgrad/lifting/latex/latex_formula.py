@@ -75,9 +75,12 @@ class Latex:
     plus or minus.  A name before a parenthesis is a factor, unless a row defines it as a function: after ``f(x) = x^n``
     is ``f(x)`` what the row says, ``f(2x)`` the same at 2x, and ``f'(x) = n f(x)/x`` right.
 
-    LaTeX is parsed, never evaluated.  Raises `BadFormula` for what is no formula or has two common readings,
-    `UnknownOperation` for unknown functions and macros, `UnknownName` for names that the model does not have, and
-    `WrongShape` where tensors do not fit; each points at the place and says what to write instead.
+    Macros that the text defines are what they stand for; of ``|Z| = ...`` the magnitude is a name, and ``\dot V`` is
+    the rate of V along the time.  LaTeX is parsed, never evaluated.
+
+    Raises `BadFormula` for what is no formula or has two common readings, `UnknownOperation` for unknown functions and
+    macros, `UnknownName` for names that the model does not have, and `WrongShape` where tensors do not fit; each points
+    at the place and says what to write instead.
     """
 
     text: str

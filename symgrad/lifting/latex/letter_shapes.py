@@ -294,9 +294,10 @@ def unstated(
     if question.word is None:  # letters without indices are numbers then
         (fit,) = question.fits({n: (k,) for n, k in question.indexed.items()}, range(9)) or [{}]
         return fit if question.plain.issuperset((n, k) for n in fit for k in range(len(fit[n]))) else {}
-    left = next((str(d.name) for d in document.definitions[::-1] if d.name is not None), "f")
-    wanted = (1 + left[0].isupper(),) if bold else (0,)
-    others = () if bold else (1,) if called or not left[0].isupper() else (1, 2)
+    last = next((d for d in document.definitions[::-1] if d.name is not None), None)
+    left, free = ("f", 0) if last is None else (str(last.name), len(last.indices))
+    wanted = (free + 1 + left[0].isupper(),) if bold else (free,)
+    others = () if bold else (free + 1,) if called or not left[0].isupper() else (free + 1, free + 2)
     for tried in (((False, wanted),), ((False, others), (True, wanted)), ((True, others),)):
         fits = [fit for wide, ranks in tried for fit in question.fits(question.ways(wide=wide), ranks)]
         if len(fits) == 1:

@@ -51,6 +51,7 @@ _RATE = re.compile(r"(.*\.)?(lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learn
 _OF_TIME = re.compile(r"d_?(t|tau)|delta_?t", re.IGNORECASE)  # a number that is called so is a step, and no gradient
 _UPDATING = frozenset("update updated step sgd descent descend optimize optimise adam momentum apply".split())
 _BESIDE = re.compile(r"(^|\.)(print|zip|\w*close|assert\w*)$")  # what shows two values together
+_DRAW = re.compile(r"(^|[._])(random|rand|uniform|random_sample|rand_like)$")
 _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
 
 
@@ -174,6 +175,7 @@ class Cues:
     conditional: frozenset[int] = frozenset()  # the lines that stand below a condition
     constants: Mapping[int, tuple[float | str, ...]] = field(default_factory=dict)  # numbers and names in updates
     numbers: Mapping[str, float] = field(default_factory=dict)  # that the script names, see `script_numbers`
+    drawing: frozenset[int] = frozenset()  # the lines that compare something with random numbers
 
     def has_rate(self, line: int) -> bool:
         """Whether the update in a line is at a rate: a number below one, or what is called so."""
@@ -218,7 +220,15 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     conditional = frozenset(k for n in below for k in range(n.lineno, (n.end_lineno or n.lineno) + 1))
     numbers = script_numbers(tree)
     followed = _passed(tree, followed) - _counted(tree) - _steps(tree) - {*filter(_OF_TIME.fullmatch, numbers)}
-    return Cues(updates, frozenset(followed) | shown_calls(tree), engine, conditional, constants, numbers)
+    compared = [n for n in ast.walk(tree) if isinstance(n, ast.Compare)]
+    drawing = frozenset(n.lineno for n in compared if any(map(_is_draw, ast.walk(n))))
+    followed = frozenset(followed) | shown_calls(tree)
+    return Cues(updates, followed, engine, conditional, constants, numbers, drawing)
+
+
+def _is_draw(node: ast.AST) -> bool:
+    """Whether random numbers are asked for."""
+    return isinstance(node, ast.Call) and bool(_DRAW.search(ast.unparse(node.func)))
 
 
 def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -228,6 +238,7 @@ def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
             continue
         own = [n.targets[0] for n in ast.walk(f) if isinstance(n, ast.Assign)]
         names = {t.id for whole in own for t in ast.walk(whole) if isinstance(t, ast.Name)}
+        zeros = {ast.unparse(n.targets[0]) for n in ast.walk(f) if isinstance(n, ast.Assign) and _is_zeros(n.value)}
         for statement in ast.walk(f):
             for target, change, adds in changes(statement):
                 parts = [*ast.walk(change)]
@@ -237,11 +248,19 @@ def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
                 has_rate |= any(isinstance(n, ast.Constant) and type(n.value) is float and n.value < 1 for n in parts)
                 name = ast.unparse(target)
                 if (
-                    adds
+                    (adds or root_of(name) in zeros)
                     and root_of(name) in names
-                    and (not has_rate or is_gradient(name) or is_loss(name) or name == "g")
+                    and (not has_rate or is_gradient(name) or is_loss(name) or root_of(name) == "g")
                 ):
                     yield statement  # type: ignore[misc]
+
+
+def _is_zeros(value: ast.expr) -> bool:
+    """Whether a sum begins with a value."""
+    match value:
+        case ast.Call(func=ast.Attribute(attr="zeros" | "zeros_like")) | ast.Constant(value=0 | 0.0):
+            return True
+    return False
 
 
 def speaks_of_gradients(tree: ast.Module) -> bool:
@@ -439,9 +458,10 @@ def _bound(tree: ast.Module) -> Iterator[str]:
 
 
 def _counted(tree: ast.Module) -> set[str]:
-    """Variables that count: targets of range(), and those that are an index."""
+    """Variables that count: targets of range(), those that are an index, and those that whole numbers are added to."""
     found: set[str] = set()
     for node in ast.walk(tree):
+        found |= {ast.unparse(target) for target, change, _ in changes(node) if is_counter(change)}
         if isinstance(node, (ast.For, ast.comprehension)) and ast.unparse(node.iter).startswith(("range", "enumerate")):
             found |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
         if isinstance(node, ast.Subscript):

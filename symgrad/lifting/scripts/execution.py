@@ -30,6 +30,7 @@ from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.clipping import may_clip, unclipped
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.further_outputs import More
+from symgrad.lifting.scripts.ordered_sets import OrderedSet
 from symgrad.lifting.scripts.repeatable import is_repeatable, is_size, single_targets
 from symgrad.lifting.scripts.script_record import Given, Key, Limits, Reached
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
@@ -57,31 +58,32 @@ class Limited(io.StringIO):
 
 
 class World:
-    random = False
+    random = False  # whether the run drew numbers
 
 
 @contextlib.contextmanager
-def surroundings(seed: int, out: io.StringIO, file: str, limits: Limits) -> Iterator[World]:
-    """Fixed seeds, captured output; afterwards modes and generators are as they were."""
+def surroundings(seed: int, out: io.StringIO, file: str, limits: Limits, *, watched: bool = False) -> Iterator[World]:
+    """Fixed seeds, captured output; afterwards modes and generators are as they were.  Whether numbers were drawn is
+    found where that is ``watched``: a look at the generators costs as much as a short run."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     argv, path = sys.argv, list(sys.path)
     world = World()
     sys.argv = [file]
-    if (folder := Path(file).parent).is_dir() and not file.startswith("<"):
+    if not file.startswith("<") and (folder := Path(file).parent).is_dir():
         sys.path.insert(0, str(folder.resolve()))  # modules beside it
     random.seed(seed)
     np.random.seed(seed % 2**32)
     if torch.cuda.is_initialized():
         torch.manual_seed(seed)
     torch.default_generator.manual_seed(seed)  # in a hundredth of the time
-    before = _states()
+    before = _states() if watched else None
     try:
         with neutral(), warnings.catch_warnings(), printed_into(out):
             warnings.simplefilter("ignore")
             with contextlib.redirect_stderr(io.StringIO()), limited(file, limits.seconds, limits.memory):
                 yield world
     finally:
-        world.random = _states() != before
+        world.random = watched and _states() != before
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
@@ -102,7 +104,7 @@ class _Notebook:
 
 def namespace(file: str) -> dict[str, Any]:
     own = {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}}
-    return {**own, "get_ipython": _Notebook}
+    return {**own, "get_ipython": _Notebook, "set": OrderedSet}
 
 
 # ----------------------------------------------------------------------------------------------------------- execution
@@ -171,7 +173,7 @@ class Script:
         trace.found(space)
         space[TRACE] = trace
         out = Limited(self.limits.printed)
-        with surroundings(self.seed, out, self.file, self.limits) as world:
+        with surroundings(self.seed, out, self.file, self.limits, watched=True) as world:
             stopped = None
             try:
                 with trace.running():

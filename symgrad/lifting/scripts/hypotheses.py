@@ -33,7 +33,7 @@ class Place:
 
     With a ``path`` it is meant as what had that name before: the same value, in the line that computed it.  ``rates``
     are numbers that the script names, and the powers of them that it is divided by; ``entries`` are those that the
-    update changes, where it changes some.
+    update changes, where it changes some; ``freed`` of zeros that are written into it to hold entries in their places.
     """
 
     key: Key
@@ -42,6 +42,7 @@ class Place:
     path: str | None = None
     rates: tuple[tuple[str, int], ...] = ()
     entries: tuple[int, ...] | None = None
+    freed: bool = False
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
         """Its step in a run; raises `NotReproducible` where the run did not come there."""
@@ -54,6 +55,8 @@ class Place:
             if move is None or self.term >= len(move.terms) or (self.entries and self.entries != move.entries):
                 raise NotReproducible(f"with other values in its inputs, the script changes {self.key[0]} otherwise.")
             step = move.terms[self.term].step
+        if self.freed:
+            step, _ = trails.unclamped(step)
         b, factor = run.trace.builder, self.factor
         for name, power in self.rates:
             factor /= _number(run, name) ** power

@@ -24,7 +24,7 @@ from symgrad.lifting.scripts.hessians import compared_matrix
 from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Claim, Held, Hypothesis, Place, Scaled, hold
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
 from symgrad.lifting.scripts.policies import policy_objective
-from symgrad.lifting.scripts.proposals import asked_for, tie
+from symgrad.lifting.scripts.proposals import asked_for, drawn_states, tie
 from symgrad.lifting.scripts.roles import NAMED
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, full_paths
 from symgrad.lifting.scripts.several_objectives import left_out, of_inputs, shared
@@ -73,6 +73,8 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
         top = assumed if assumed is not None and (top is None or assumed.rights > top.rights) else top
     if top is None or (told == NOTHING and _is_on_the_way(w, top)):
         raise asked_for(w, told)
+    if told == NOTHING and not top.rights and (asked := drawn_states(w, top)) is not None:
+        raise asked
     w.all.refuse_namesakes([s.pair for s in top.sights])
     if told.output is None and top.assumed is None and not top.rights:
         if top.cue < STATED:
@@ -299,6 +301,11 @@ def _of_updated(w: Weighing, row: Row, sights: Sequence[Sight]) -> Iterator[str]
     """What is told of gradients that are computed with values which variables have after their update."""
     if row.held is not None:
         yield f"I took `{row.held}` as held constant, though the inputs are in it: a semi-gradient."
+    for s in [s for s in sights if any(v.freed for v in s.pair.values)]:
+        move = w.trails.move(w.run.trace.event_at[s.pair.values[0].key])
+        lines = {k for t in (move.terms if move else ()) for k in w.trails.unclamped(t.step)[1]}
+        said = f"`{s.pair.label}` that are set to 0 in line {', '.join(map(str, sorted(lines)))}"
+        yield f"The entries of {said} hold the input in its place there: it was judged as it is before that."
     for s in sights:
         for e in [w.trails.event_of[c] for c in s.late] if s.pair.why == UPDATED else []:
             computed = f"ine {e.line} updates `{e.path}` before `{s.pair.label}` is computed with it"

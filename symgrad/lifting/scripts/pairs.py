@@ -151,9 +151,9 @@ class Pairs:
         found += [
             p for p, of in named if of is None or self.variable_of(p.input) in of
         ]  # no claim for another variable
-        best: dict[tuple[int, tuple[tuple[int, int], ...], tuple[int, ...]], Pair] = {}
+        best: dict[tuple[object, ...], Pair] = {}
         for p in found:
-            key = p.input.step, p.steps, p.signs
+            key = p.input.step, p.steps, p.signs, p.entries
             if key not in best or best[key].weight < p.weight:
                 best[key] = p
         return list(best.values())
@@ -250,8 +250,9 @@ class Pairs:
             before = self.trails.before(t.step)
             own = [e for e in self.events if self.variable_of(e) == moved and e.step in before]
             if own and size(self.steps[own[-1].step].shape) == size(self.steps[t.step].shape):
-                place = Place(move.event.key, k, Fraction(-t.sign), entries=move.entries)
-                label, steps, after = path if t.sign < 0 else f"-{path}", ((-1, t.step),), move.event.step
+                whole, held = self.trails.unclamped(t.step)
+                place = Place(move.event.key, k, Fraction(-t.sign), entries=move.entries, freed=bool(held))
+                label, steps, after = path if t.sign < 0 else f"-{path}", ((-1, whole),), move.event.step
                 yield Pair(own[-1], (place,), steps, (-t.sign,), label, MOVING, 7.0, after, entries=move.entries or ())
 
     def _of_move(self, move: Move, base: Event) -> Iterator[Pair]:
@@ -269,9 +270,10 @@ class Pairs:
                 continue
             label, weight = self._described(term, base)
             weight += 0.1 * k * (not term.named)  # rather without the rate than with it
-            steps = ((-1, term.step),)
+            whole, held = self.trails.unclamped(term.step)
+            steps = ((-1, whole),)
             if term.sign > 0 and term.named:  # it may go uphill, or be called a gradient and be none
-                place = Place(move.event.key, k, entries=move.entries)
+                place = Place(move.event.key, k, entries=move.entries, freed=bool(held))
                 yield Pair(
                     base,
                     (place,),
@@ -285,7 +287,7 @@ class Pairs:
                     entries=entries,
                     scale=term.scale,
                 )
-            place = Place(move.event.key, k, Fraction(-term.sign), entries=move.entries)
+            place = Place(move.event.key, k, Fraction(-term.sign), entries=move.entries, freed=bool(held))
             label = label if term.sign < 0 or not term.named else f"-{label}"
             signs = (-term.sign,)
             yield Pair(
@@ -395,11 +397,14 @@ class Pairs:
             named = [other for other in self._inputs(event) if cues.names_gradient(event.path, other.path)]
             named = [other for other in named if not self._is_for_namesake(event, other)]
             own = [other for other in named if other.owner == event.owner]
+            last = self.trails.last_sum(event)
             for other in own or named:
                 pair = event.path, event.line, self.variable_of(other)
                 if pair not in paired:
                     paired.add(pair)
                     yield self._pair(other, event, NAMED, 4.0)
+                    if last is not event:  # what a loop adds up is the gradient at its end
+                        yield self._pair(other, last, NAMED, 4.2)
 
     def _is_for_namesake(self, claim: Event, other: Event) -> bool:
         """Whether a claim is spelled as that of another variable, of the same letters: dX is for X, and not for x."""

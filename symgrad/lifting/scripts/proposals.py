@@ -82,6 +82,31 @@ def asked_for(w: Weighing, told: Told) -> BadInput:
     )
 
 
+def drawn_states(w: Weighing, top: Row) -> BadInput | None:
+    """What is said where states are drawn by probabilities that the inputs are in, as a Boltzmann machine's are: an
+    update by what was drawn is no derivative of what one run computes.  None where nothing is drawn so."""
+    source = next(
+        (
+            g.source
+            for g in w.run.trace.builder.guards
+            if g.source is not None and g.source.line in w.text.drawing and w.behind & {*g.args}
+        ),
+        None,
+    )
+    updates = [s.pair for s in top.sights if s.pair.why == UPDATED]
+    if source is None or not updates:
+        return None
+    p = updates[0]
+    return BadInput(
+        f"line {source.line} draws states by probabilities that `{p.input.path}` is in, and line {p.values[0].key[1]} "
+        "moves it by what was drawn, as contrastive divergence does: that is the derivative of nothing that one run "
+        "computes, so there is nothing to judge.",
+        where=f"    numbers that it computes: {top.output.name}",
+        instead=f"If it is meant to descend {top.output.name}, say so: output={top.output.name!r} "
+        f"(--output {top.output.name}).",
+    )
+
+
 def _objective(w: Weighing) -> str:
     """A call of the script's function that gives one number, with variables that the script has; else dots."""
     inputs = w.trails.after({p.input.step for p in w.pairs}) - w.numeric

@@ -133,7 +133,7 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
     opaque = dependents(trace.builder.steps, trace.opaque)
     calls = [c for c in trace.calls if c.output not in opaque] or trace.calls
     if wanted is not None:
-        named = [c for c in calls if c.name == wanted]
+        named = [c for c in calls if called_so(c) == wanted]
         if named:
             call = _first_of_loop(named, named[-1])
             return call.output, wanted, call
@@ -170,7 +170,12 @@ def outputs(trace: ScriptTracer) -> dict[str, AutogradCall]:
     """The values that are differentiated, by name, each with a call for it."""
     opaque = dependents(trace.builder.steps, trace.opaque)
     calls = [c for c in trace.calls if c.output not in opaque] or trace.calls
-    return {c.name or f"the output of line {c.line}": c for c in calls}
+    return {called_so(c): c for c in calls}
+
+
+def called_so(call: AutogradCall) -> str:
+    """What the output of a call is called, by its line where it is no variable."""
+    return call.name or f"the output of line {call.line}"
 
 
 # ------------------------------------------------------------------------------------------------ gradients

@@ -180,10 +180,12 @@ class AutogradCall:
 
 @dataclass(frozen=True, eq=False)
 class AutogradResult:
-    """What autograd gave for the tensor whose value is step ``node``; ``step`` is the opaque input for it."""
+    """What autograd gave for the tensor whose value is step ``node``; ``step`` is the opaque input for it;
+    ``is_function`` where autograd can differentiate it further."""
 
     call: int
     tensor: torch.Tensor
     node: int
     step: int
     value: np.ndarray
+    is_function: bool = False

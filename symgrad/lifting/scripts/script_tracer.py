@@ -19,6 +19,7 @@ import torch
 from symgrad.errors import BadInput
 from symgrad.lifting.scripts.accumulation import Accumulated
 from symgrad.lifting.scripts.cues import is_gradient
+from symgrad.lifting.scripts.nested_gradients import written_out
 from symgrad.lifting.scripts.references import Derivative, custom, drawn, reference
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import (
@@ -497,16 +498,14 @@ class ScriptTracer(Tracer):
                 step = b.mul(step, b.conj(b.cast(self.tensors.step(v), b.dtype(step))))
             step = b.sum(step) if b.shape(step) else step
             total = step if total is None else b.add(total, step)
-        assert total is not None
+        total = written_out(b, total or 0, self.results, self.calls)
         if b.steps[total].is_complex:  # autograd differentiates the real part
             total = b.cast(total, "float64" if b.dtype(total) == "complex128" else "float32")
         name = self.names.get(id(outputs[0])) if len(outputs) == 1 else None
         nodes = {x: node for x, node in self._nodes().items() if inputs is None or x in inputs}
         given = any(v is not None for v in upstream)
-        value = sum(
-            np.sum(self.tensors.value(x) * (1 if v is None else np.conj(self.tensors.value(v))))
-            for x, v in zip(outputs, upstream, strict=True)
-        )
+        pairs = [(self.tensors.value(x), v) for x, v in zip(outputs, upstream, strict=True)]
+        value = sum(np.sum(x * (1 if v is None else np.conj(self.tensors.value(v)))) for x, v in pairs)
         real = np.asarray(np.real(value))
         self.calls.append(AutogradCall(kind, total, name, line, given, nodes, real, len(self.leaves)))
         for leaf in self.present():
@@ -560,7 +559,7 @@ class ScriptTracer(Tracer):
         step = self.builder.input(f"autograd {len(self.results)}", tuple(g.shape), dtype_of(g))
         self.tensors.put(g, step)
         self.names.setdefault(id(g), f"{self.names.get(id(x), 'x')}.grad")
-        self.results.append(AutogradResult(call % len(self.calls), x, node, step, value))
+        self.results.append(AutogradResult(call % len(self.calls), x, node, step, value, g.requires_grad))
 
     def shown(self, value: Any) -> Any:
         parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]

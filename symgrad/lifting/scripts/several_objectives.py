@@ -233,6 +233,8 @@ def _unseen(w: Weighing, found: Sequence[Row]) -> Iterator[tuple[str, int]]:
     for line, updates in w.text.updates.items():
         for u in updates if line not in known and w.text.has_rate(line) else ():
             name = cues.root_of(u.target)
+            if cues.is_gradient(name):  # what is passed from layer to layer is no variable that descends
+                continue
             own = [e for e in w.events if e.path == name and w.all.variable_of(e) not in judged]
             here = [e for e in own if e.line == line and size(w.steps[e.step].shape) > 1]
             if here and direct & w.trails.before(own[0].step) and not {e.step for e in here} & w.all.moved:

@@ -23,7 +23,7 @@ SMALL = 2e-2  # what a difference is divided by, at most, where it is a quotient
 _FOLDED = 8  # steps of a constant's own arithmetic, such as 2 * h
 _DEEP = 400
 _PRODUCTS = 64  # of constant factors
-_TERMS = 24  # steps that an update is looked into
+_TERMS = 40  # steps that an update is looked into
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,30 @@ class Trails:
                 self._sources_of[k] = np.stack([np.full(size(s.shape), k), np.arange(size(s.shape))], axis=1)
         return self._sources_of[i]
 
+    def unclamped(self, i: int) -> tuple[int, tuple[int, ...]]:
+        """What an array was before zeros were written over values that had been computed, as holds the ends of a chain
+        in their places; and the lines that write them.  The array itself where there are none."""
+        found, lines = i, set[int]()
+        while True:
+            i = self.stripped(i)
+            s = self.steps[i]
+            if s.op != "pick" or size(self.steps[s.args[0]].shape) != size(s.shape):
+                return found, tuple(sorted(lines))
+            before, after = self._sources(s.args[0]), self._sources(i)
+            changed = np.flatnonzero((before != after).any(1))
+            is_held = all(self._is_zero(*after[k]) for k in changed) and not all(
+                self._is_zero(*before[k]) for k in changed
+            )
+            if not is_held or s.source is None or s.source.line is None:
+                return found, tuple(sorted(lines))
+            lines.add(s.source.line)
+            found = i = s.args[0]
+
+    def _is_zero(self, i: int, place: int) -> bool:
+        """Whether an entry of a step is zero, and nothing is computed for it; -1 is what a pick has zeros from."""
+        s = self.steps[i]
+        return i < 0 or (s.op == "constant" and not np.broadcast_to(s.params.value, s.shape).reshape(-1)[place])
+
     def called(self, i: int, path: str) -> int:
         """The first step of the same value that has this name; ``i`` itself where none has."""
         found = i
@@ -217,6 +241,17 @@ class Trails:
     def returned(self, i: int) -> Event | None:
         """What a function gave, where ``i`` is that and has no other name."""
         return next((e for e in self.events if "()" in e.path and self.stripped(e.step) == self.stripped(i)), None)
+
+    def last_sum(self, event: Event) -> Event:
+        """The last of the sums that a line makes of a variable's value, turn by turn; the event itself where it makes
+        none."""
+        for e in self.events:
+            if (e.path, e.owner, e.line) == (event.path, event.owner, event.line) and e.step > event.step:
+                s = self.steps[self._written(e.step)]
+                mine = self.stripped(event.step)
+                if s.op == "add" and any(self.stripped(a) == mine for a in s.args):
+                    event = e
+        return event
 
     # ------------------------------------------------------------------------------------ updates
     def move(self, event: Event) -> Move | None:
@@ -346,14 +381,16 @@ class Trails:
 
         The parts of a sum that is called a gradient are no gradients by themselves: one of them may be a penalty's.
         """
-        waiting, seen, has_name, name = [(i, sign, False, False, 1.0, "")], set(), False, ""
+        waiting: list[tuple[int, int, bool, bool, float, str, tuple[int, ...] | None]]
+        waiting = [(i, sign, False, False, 1.0, "", None)]
+        seen, has_name, name = set[tuple[int, tuple[int, ...] | None]](), False, ""
         adapted: set[int] = set()  # what a rate of its own is for each entry, as Adam's, or a matrix, as Newton's: what
         # is called a gradient there is one
         while waiting and len(seen) < _TERMS:
-            i, sign, whole, part, scale, total = waiting.pop(0)
-            if i in seen or self.origin(i) == base:
+            i, sign, whole, part, scale, total, of = waiting.pop(0)  # ``of``: the entries that are added, where not all
+            if (i, of) in seen or self.origin(i) == base:
                 continue
-            seen.add(i)
+            seen.add((i, of))
             s = self.steps[i]
             adapted |= {*s.args} if i in adapted else set()
             if (called := self.name_of(i)) is not None:
@@ -361,34 +398,50 @@ class Trails:
                     continue
                 has_name, name = True, called
                 whole = whole or is_gradient(name)
-                if i not in adapted or whole:
+                if of is None and (i not in adapted or whole):
                     yield Term(i, sign, True, part, scale)
-            elif not has_name and i not in adapted and not self._is_same(i) and self._conditioned(i) is None:
+            elif not (has_name or of or i in adapted or self._is_same(i) or self._conditioned(i) is not None):
                 yield Term(i, sign, False, part, scale)
             match s.op:
                 case "neg":
-                    waiting.append((s.args[0], -sign, whole, part, scale, total))
+                    waiting.append((s.args[0], -sign, whole, part, scale, total, of))
                 case "mul":
                     for a, other in (s.args, s.args[::-1]):
                         if self._is_scalar(a) and not (self._is_scalar(other) and other == s.args[0]):
                             size_of = scale * abs(self.constant(a) or 1)
-                            waiting.append((other, sign * self._sign(a), whole, part, size_of, total))
+                            waiting.append((other, sign * self._sign(a), whole, part, size_of, total, of))
                             break
                 case "div" if self._is_scalar(s.args[1]):
                     below = abs(self.constant(s.args[1]) or 1)
-                    waiting.append((s.args[0], sign * self._sign(s.args[1]), whole, part, scale / below, total))
+                    waiting.append((s.args[0], sign * self._sign(s.args[1]), whole, part, scale / below, total, of))
                 case "div" if not whole:
-                    waiting.append((s.args[0], sign, whole, part, scale, total))
+                    waiting.append((s.args[0], sign, whole, part, scale, total, of))
                     adapted.add(s.args[0])
-                case "solve" | "matmul" if not whole and (own := self._conditioned(i)) is not None:
-                    waiting.append((own, sign, whole, part, scale, total))
+                case "solve" | "matmul" if not whole and of is None and (own := self._conditioned(i)) is not None:
+                    waiting.append((own, sign, whole, part, scale, total, of))
                     adapted.add(own)
                 case "add" | "sub" if not whole:
                     part = part or not any(self._is_multiple(a, name) for a in s.args)  # momentum is no other term
                     signs = sign, -sign if s.op == "sub" else sign
-                    waiting += [(a, sg, whole, part, scale, name) for a, sg in zip(s.args, signs, strict=True)]
+                    waiting += [(a, sg, whole, part, scale, name, of) for a, sg in zip(s.args, signs, strict=True)]
                 case _ if self._is_same(i):
-                    waiting.append((s.args[0], sign, whole, part, scale, total))
+                    waiting.append((s.args[0], sign, whole, part, scale, total, of))
+                case "pick" if (found := self._taken(i, of)) is not None:
+                    waiting.append((found[0], sign, whole, part, scale, total, found[1]))
+
+    def _taken(self, i: int, entries: tuple[int, ...] | None) -> tuple[int, tuple[int, ...] | None] | None:
+        """The step that a pick, or some entries of it, are taken from, and which of it, None for all; None where they
+        are of several steps."""
+        s = self.steps[i]
+        places = positions(s.params, s.shape).reshape(-1)
+        places = (places if entries is None else places[[*entries]]) - 1
+        for a in s.args:
+            n = size(self.steps[a].shape)
+            if (places >= 0).all() and (places < n).all():
+                own = tuple(places.tolist())
+                return (a, None) if own == tuple(range(n)) else (a, own) if len({*own}) == len(own) else None
+            places = places - n
+        return None
 
     def _conditioned(self, i: int) -> int | None:
         """What the inverse of a matrix is multiplied by, as the gradient in a step of Newton's method."""

@@ -335,7 +335,8 @@ class Weighing:
             if not any(at[of[p.input.step]].reshape(-1)[[*p.others]].any() for at in moved):
                 sights.append(replace(self._sight(p, of[p.input.step], moved), late=late, renewed=renewed))
         chosen: list[Sight] = []
-        taken: set[object] = set()  # claims, and entries of inputs
+        taken: set[object] = set()  # entries of inputs
+        claimed: dict[int, tuple[str, int]] = {}  # by claim: the variable that it is for, or several parts of it
         whole, some = set[tuple[str, int]](), set[tuple[str, int]]()  # the variables of which all is taken, or a part
         for s in sorted(sights, key=lambda s: -(s.score + s.pair.weight)):
             if s.word == "unknown" and not self.uses(s.pair) <= before:
@@ -343,8 +344,10 @@ class Weighing:
             variable = self.all.variable_of(s.pair.input)
             parts = {(*variable, e) for e in s.pair.entries}
             steps = {step for _, step in s.pair.steps}
-            if variable not in (whole if parts else whole | some) and not (parts | steps) & taken:
-                taken |= parts | steps
+            is_again = any(step in claimed and not (parts and claimed[step] == variable) for step in steps)
+            if variable not in (whole if parts else whole | some) and not (parts & taken or is_again):
+                taken |= parts
+                claimed |= dict.fromkeys(steps, variable)
                 (some if parts else whole).add(variable)
                 chosen.append(s)
         renewed = {c for s in chosen for c, _ in s.renewed}

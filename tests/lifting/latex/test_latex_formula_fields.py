@@ -131,6 +131,17 @@ PAIRS = {  # a formula, what is claimed, and where the slip is planted
         r"\frac{\partial h}{\partial x} = \operatorname{diag}(1 - h^2) W",
         ("1 - h^2", "1 - h"),
     ),
+    "a value for each sample": (
+        r"L_i = (y_i - w^\top x_i)^2",
+        r"\frac{\partial L_i}{\partial w} = -2(y_i - w^\top x_i)x_i",
+        ("-2", "-"),
+    ),
+    "a magnitude": (r"|Z| = \sqrt{R^2 + \omega^2 L^2}", r"\frac{d|Z|}{d\omega} = \frac{\omega L^2}{|Z|}", ("L^2", "L")),
+    "the square of a magnitude": (
+        r"|H(\omega)|^2 = \frac{1}{1 + \omega^2}",
+        r"\frac{d|H|^2}{d\omega} = -2\omega|H(\omega)|^4",
+        ("^4", "^2"),
+    ),
     "parentheses after the argument of a function": (
         r"y = \sin x(1 + \cos x)",
         r"\frac{dy}{dx} = \cos x(1 + \cos x) - \sin^2 x",
