@@ -261,7 +261,7 @@ def _evidence(
 
     def pair(left: int, right: int, why: str) -> Iterator[Derivation]:
         for a, b in ((left, right), (right, left)):
-            r = results.get(_base(trace, a))
+            r = results.get(base(trace, a))
             if r is not None and b not in opaque and r.node in names:
                 step = _variable(trace, b, trace.builder.shape(r.step))
                 key = trace.key_of.get(step)
@@ -296,7 +296,7 @@ def _evidence(
                 yield Derivation(name, variable, node, step, NAMED, of.get(node))
 
 
-def _base(trace: ScriptTracer, i: int) -> int:
+def base(trace: ScriptTracer, i: int) -> int:
     """The step that ``i`` only lays out, casts or names."""
     steps = trace.builder.steps
     while steps[i].op in (*_LAYOUT, "neg") and len(steps[i].args) == 1:
@@ -341,7 +341,7 @@ def _variable(trace: ScriptTracer, i: int, shape: Shape) -> int:
 
 def _called(trace: ScriptTracer, step: int) -> str:
     """What a value without a name is called: the function that gave it, or its line."""
-    found = (e.path for e in trace.events if "()" in e.path and _base(trace, e.step) == _base(trace, step))
+    found = (e.path for e in trace.events if "()" in e.path and base(trace, e.step) == base(trace, step))
     return next(found, f"line {_line_of(trace, step)}")
 
 
@@ -357,7 +357,7 @@ def _is_plausible(trace: ScriptTracer, d: Derivation) -> bool:
     """Whether a value that is printed near autograd's may be meant as a gradient: it fits, and is named so or close."""
     if not _fits(trace.builder.shape(d.step), trace.builder.shape(d.node if d.autograd is None else d.autograd.step)):
         return False
-    is_input = trace.builder.steps[_base(trace, d.step)].op == "input" and not _is_returned(trace, d.step)
+    is_input = trace.builder.steps[base(trace, d.step)].op == "input" and not _is_returned(trace, d.step)
     if is_input or d.step in dependencies(trace.builder.steps, [trace.calls[-1].output]):
         return False  # a part of the model
     word = d.variable.lower()
@@ -423,7 +423,7 @@ def _none_found(trace: ScriptTracer, output: str, inputs: Mapping[str, int]) -> 
         b.name
         for b in trace.builder.bindings
         if b.step not in opaque
-        and trace.builder.steps[_base(trace, b.step)].op != "input"
+        and trace.builder.steps[base(trace, b.step)].op != "input"
         and any(_fits(trace.builder.shape(b.step), trace.builder.shape(n)) for n in inputs.values())
     ]
     listed = ", ".join(list(dict.fromkeys(reversed(fits)))[:8])

@@ -16,7 +16,7 @@ from symgrad.errors import NotReproducible
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.late_choices import choices_for
-from symgrad.lifting.scripts.roles import Derivation, Roles, leaf_names
+from symgrad.lifting.scripts.roles import Derivation, Roles, base, leaf_names
 from symgrad.lifting.scripts.script_numbers import script_numbers, with_numbers
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
@@ -164,9 +164,13 @@ class Execution:
         """What is meant as this gradient in another run: by its name, or by what the script does with it."""
         named = [e for e in roles.derivations if (e.input, e.variable) == (d.input, d.variable)]
         used, once = ([e for e in r.derivations if (e.input, e.why) == (d.input, d.why)] for r in (roles, self.roles))
-        if named or len(used) != 1 or len(once) != 1:
-            return named[-1] if named else _by_name(run, roles, d)
-        return used[0]
+        found = (
+            used[0] if not named and len(used) == len(once) == 1 else named[-1] if named else _by_name(run, roles, d)
+        )
+        lines = _shown_in(self.own.trace, d.step)
+        if lines and any(line in lines for line, _ in run.trace.shows) and not lines & _shown_in(run.trace, found.step):
+            raise NotReproducible(f"with other values in its inputs, the script shows another value than {d.variable}.")
+        return found
 
     def variant(
         self, code: str, more: Mapping[str, Any] | None = None, point: Mapping[str, Any] | None = None
@@ -301,6 +305,12 @@ def _beside(trace: ScriptTracer, asked: Sequence[int]) -> set[int]:
     found = [*trails.quotients(), *trails.second_quotients()]
     moved = dependencies(steps, [k for q in found for k in (q.high, q.low)]) - dependencies(steps, asked)
     return dependents(steps, [i for i in moved if steps[i].args])
+
+
+def _shown_in(trace: ScriptTracer, step: int) -> set[int | None]:
+    """The lines that print a value."""
+    own = base(trace, step)
+    return {line for line, shown in trace.shows if base(trace, shown) == own}
 
 
 def _alone(model: Program) -> Program:

@@ -68,6 +68,13 @@ BESIDE = {
 
 
 @pytest.mark.slow
+def test_where_another_value_is_printed_beside_autograds_nothing_is_said_of_it():
+    """``more`` is called as no gradient is, so that it is not known whether it is meant as one."""
+    rest = "dx = 2*x\nmore = dx + 1\nprint(x.grad, more if torch.exp(x) > 40 else dx)\n"
+    assert verify_script(BEGINNING + rest).verdict == "undecided"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("rest", BESIDE.values(), ids=BESIDE)
 def test_what_changes_nothing_of_it_costs_no_verdict(rest):
     """None of these comparisons ever comes out true."""
