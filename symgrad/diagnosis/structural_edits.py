@@ -243,7 +243,8 @@ def _other_indices(text: str, at: ast.expr, bench: Bench) -> Iterator[tuple[floa
 
 def _shifts(at: ast.expr, text: str) -> Iterator[tuple[float, str]]:
     if isinstance(at, ast.Constant):
-        yield from ((0.95, str(int(at.value) + by)) for by in (-1, 1) if int(at.value) + by >= -2)  # type: ignore[arg-type]
+        if isinstance(at.value, int):  # a name in a dictionary has none beside it
+            yield from ((0.95, str(at.value + by)) for by in (-1, 1) if at.value + by >= -2)
     else:
         yield 1.1, _shifted(at, text, 1)
         yield 1.1, _shifted(at, text, -1)

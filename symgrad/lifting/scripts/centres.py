@@ -5,7 +5,8 @@ A script may compute it nowhere; it is read off the two values that it takes the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.trails import SMALL, Quotient
 from symgrad.program.builder import Builder
 from symgrad.program.program import Guard, Program, Step, dependencies, dependents, interpret, positions, size
+
+_DEEP = 64  # steps of a chain that are followed at once
 
 
 def whole_values(b: Builder, q: Quotient) -> tuple[int, int]:
@@ -90,7 +93,22 @@ def between(b: Builder, high: int, low: int, arguments: dict[int, float] | None 
         value = interpret(Program({}, tuple(b.steps), {}), Floats(), {}, [i])[i]
         return float(value.abs().max()) <= SMALL
 
+    for pair in reversed(list(itertools.islice(_paired(b, high, low), _DEEP, None, _DEEP))):
+        meet(*pair)  # from the end, so that no chain is followed at once
     return meet(high, low)
+
+
+def _paired(b: Builder, high: int, low: int) -> Iterator[tuple[int, int]]:
+    """The steps that two values are made of in the same way, in pairs, those of a value behind it."""
+    seen, stack = {(high, low)}, [(high, low)]
+    while stack:
+        i, j = stack.pop()
+        yield i, j
+        s, t = b.steps[i], b.steps[j]
+        if s.op == t.op and s.shape == t.shape and len(s.args) == len(t.args) and _alike(s, t):
+            new = {p for p in zip(s.args, t.args, strict=True) if p[0] != p[1]} - seen
+            seen |= new
+            stack += new
 
 
 def choose_between(b: Builder, high: int, low: int) -> None:

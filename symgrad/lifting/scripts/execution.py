@@ -35,6 +35,7 @@ from symgrad.lifting.scripts.repeatable import is_repeatable, is_size, single_ta
 from symgrad.lifting.scripts.script_record import Given, Key, Limits, Reached
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.lifting.scripts.solvers import NAMES
+from symgrad.lifting.scripts.training_loops import lines_by_name
 from symgrad.lifting.scripts.watcher import Watcher
 from symgrad.lifting.tracing.sources import TRACE, Rewriter, Tree
 from symgrad.lifting.tracing.surroundings import neutral, printed_into
@@ -168,7 +169,7 @@ class Script:
         trace = ScriptTracer(self.limits, values or {}, given or {}, self.followed, self.until)
         code, tree = _instrumented(self.pasted, self.file, self.more)
         trace.places.add(code, Tree(tree))
-        trace.loops.enough = self.enough
+        trace.loops.enough, trace.loops.by_name = self.enough, lines_by_name(self.pasted.tree)
         space = {**namespace(self.file), **self._found()}
         trace.found(space)
         space[TRACE] = trace

@@ -303,7 +303,7 @@ def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[s
     off = np.abs(g - d) > CLOSE * scale
     if not off.any():
         return "right", 1.0, 0.0
-    ratio = float(g @ d / (d @ d))
+    ratio = float((g / scale) @ (d / scale) / ((d / scale) @ (d / scale)))
     if ratio and np.all(np.abs(g - ratio * d) <= CLOSE * scale * abs(ratio)) and d.size > 1:
         return "factor", ratio, 0.0
     k = len(mine)

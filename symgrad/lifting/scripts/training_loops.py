@@ -33,6 +33,7 @@ class TrainingLoops:
     def __init__(self, trace: Any) -> None:
         self._trace = trace
         self.enough: int | None = None
+        self.by_name: frozenset[int] = frozenset()  # lines in loops that ask another question in each turn
         self.left_at: tuple[int, ...] = ()  # the line of the loop, and those that called the function that it is in
         self._asked: dict[int, list[int]] = {}  # by loop: how many derivatives had been asked for, turn by turn
 
@@ -49,7 +50,9 @@ class TrainingLoops:
             shown = not turns % 64 and len(self._trace.builder.steps) > self.enough and self._repeats()
         if shown:
             frames = (f for f, _ in traceback.walk_stack(sys._getframe(1)) if f.f_globals.get(TRACE) is self._trace)
-            self.left_at = tuple(f.f_lineno for f in frames)
+            lines = tuple(f.f_lineno for f in frames)
+            shown = self.by_name.isdisjoint(lines)
+            self.left_at = lines if shown else ()
         return shown
 
     def _repeats(self) -> bool:
@@ -62,6 +65,25 @@ class TrainingLoops:
         sources = (thing.source for thing in (*t.builder.steps, *t.builder.bindings, *t.builder.guards))
         lines = {s.line for s in sources if s is not None}
         return lines | {line for line, _ in t.shows} | {c.line for c in t.calls}
+
+
+def lines_by_name(tree: ast.Module) -> frozenset[int]:
+    """The lines in loops over names, of each of which something is looked up: turns that do not train.
+
+    >>> text = "for name in p:\\n    check(p[name], g[name])\\nfor k in range(9):\\n    w -= g[k]"
+    >>> sorted(lines_by_name(ast.parse(text)))
+    [1, 2]
+    """
+    found: set[int] = set()
+    for loop in (n for n in ast.walk(tree) if isinstance(n, ast.For)):
+        names = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+        counts = isinstance(loop.iter, ast.Call) and ast.unparse(loop.iter.func) in ("range", "enumerate", "tqdm")
+        inside = [x for s in loop.body for x in ast.walk(s)]
+        keys = [x.slice for x in inside if isinstance(x, ast.Subscript)]
+        keys += [a for x in inside if isinstance(x, ast.Call) and ast.unparse(x.func) == "getattr" for a in x.args[1:2]]
+        if not counts and any(isinstance(k, ast.Name) and k.id in names for k in keys):
+            found |= set(range(loop.lineno, (loop.end_lineno or loop.lineno) + 1))
+    return frozenset(found)
 
 
 def is_all_seen(tree: ast.Module, left_at: Sequence[int], seen: Set[int], names: Collection[str]) -> bool:

@@ -40,3 +40,29 @@ def test_a_function_that_mixes_its_entries_is_not_taken_for_one_by_entries():
     mixed = mixed.replace("return out", "return out * np.cumsum(z) + np.where(z > 0, z, np.exp(z) - 1) * [1, 2, 3, 4]")
     with pytest.raises(BadInput):
         verify_script(mixed)
+
+
+CHAIN = """
+import numpy as np
+
+def f(w):
+    h = 0.1
+    for k in range(300):
+        h = np.sin(w + h)
+    return h
+
+def slope(w):
+    h, dh = 0.1, 0.0
+    for k in range(300):
+        dh = np.cos(w + h) * (1 + dh)
+        h = np.sin(w + h)
+    return dh
+
+w, e = 0.3, 1e-5
+print((f(w + e) - f(w - e)) / (2 * e), slope(w))
+"""
+
+
+@pytest.mark.slow
+def test_a_long_chain_of_operations_is_followed_to_its_end():
+    assert verify_script(CHAIN).ok
