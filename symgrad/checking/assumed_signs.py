@@ -1,5 +1,5 @@
-"""Numbers that stand under a power, a root or a logarithm of the hand formula alone, and that nothing is differentiated
-for: on paper they are positive.
+"""Numbers that stand under a power with a name for its exponent in the hand formula alone, and that nothing is
+differentiated for: on paper they are positive.
 
 ``A**r`` is a real number for no other A, so that a formula with it says nothing of these; where the derivative has a
 value there all the same, the hand formula is no less right for it.  Of code it is: a NaN is what it returns.
@@ -16,6 +16,7 @@ from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Refuted
 from symgrad.problem.question import Problem
+from symgrad.program.program import dependencies
 
 _SIGNS = re.compile(r"[^\W\d]\w* > 0(?:, [^\W\d]\w* > 0)*")
 
@@ -31,9 +32,13 @@ def with_signs_of_paper(problem: Problem, found: Findings) -> tuple[Problem, Fin
     states = {view.state for _, seen in found.looks for view in seen.views.values()}
     states |= {view.state for view in found.at_user_point.views.values()}
     unsaid = all(v.witness.reason == "undefined" for v in refuted) and "differs" not in states
+    hand = found.own.hand_run.program
+    named = [s.args[0] for s in hand.steps if s.op == "pow" and hand.steps[s.args[1]].op != "constant"]
+    below = {hand.steps[i].params for i in dependencies(hand.steps, named) if hand.steps[i].op == "input"}
     is_code = problem.values(problem.inputs.point) is not None
     if (
         not names
+        or not below.issuperset(names)
         or not unsaid
         or is_code
         or not set(names).isdisjoint(problem.wrt)

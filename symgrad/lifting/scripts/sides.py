@@ -168,7 +168,8 @@ class Execution:
             used[0] if not named and len(used) == len(once) == 1 else named[-1] if named else _by_name(run, roles, d)
         )
         lines = _shown_in(self.own.trace, d.step)
-        if lines and any(line in lines for line, _ in run.trace.shows) and not lines & _shown_in(run.trace, found.step):
+        there, here = (sum(line in lines for line, _ in t.shows) for t in (run.trace, self.own.trace))
+        if lines and there == here and not lines & _shown_in(run.trace, found.step):
             raise NotReproducible(f"with other values in its inputs, the script shows another value than {d.variable}.")
         return found
 
