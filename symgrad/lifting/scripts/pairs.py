@@ -467,17 +467,23 @@ class Pairs:
         for name, told in self.told.gradients.items():
             variables = [told] if isinstance(told, str) else list(told)
             inputs = {e.step for e in self._events_named(name, "gradients")}
-            claims = [self._events_named(v, "gradients") for v in variables]
+            claims = [self._finished(self._events_named(v, "gradients")) for v in variables]
             out += [
                 replace(p, why=AS_TOLD, weight=12.0)
                 for p in found
                 if (is_called(p.input.path, name) or p.name == name)
+                and (len(p.steps) > 1 or p.why != NAMED or p.values[0].key in {e.key for c in claims for e in c})
                 and any(is_called(part, v) for part in p.label.lstrip("-").split(", ") for v in variables)
             ]
             for event in [e for events in claims for e in events]:
                 bases = [b for b in self._inputs(event) if is_called(b.path, name) or b.step in inputs]
                 out += [self._pair(b, event, AS_TOLD, 11.0) for b in bases]
         return out
+
+    def _finished(self, events: Sequence[Event]) -> list[Event]:
+        """The events without those whose value gets other entries afterwards, under the same name."""
+        written = {(e.path, i) for e in events for i in self.trails.written_over(e.step)}
+        return [e for e in events if (e.path, self.trails.stripped(e.step)) not in written]
 
     def _events_named(self, name: str, keyword: str) -> list[Event]:
         found = [e for e in self.events if is_called(e.path, name)]

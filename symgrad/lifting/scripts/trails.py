@@ -495,6 +495,17 @@ class Trails:
         value = interpret(program, Floats(), {}, [i])[i]
         return None if value.is_complex() else float(value)
 
+    def written_over(self, i: int) -> set[int]:
+        """The values that a step has entries of, with zeros or others in the place of some, or in another order."""
+        found, waiting = set[int](), [self.stripped(i)]
+        while waiting:
+            s = self.steps[waiting.pop()]
+            if s.op == "pick":
+                whole = [a for a in map(self.stripped, s.args) if size(self.steps[a].shape) == size(s.shape)]
+                waiting += [a for a in whole if a not in found]
+                found |= {*whole}
+        return found
+
     # ------------------------------------------------------------------------------------ quotients
     def quotients(self) -> list[Quotient]:
         """The difference quotients: two values of one line of code, subtracted and divided by something small."""

@@ -226,6 +226,7 @@ class Weighing:
     def weighted(self, b: Builder) -> Iterator[Candidate]:
         """Values of a layer, weighted by a cotangent of the script's own that has their shape."""
         starts = self.trails.after({p.input.step for p in self.pairs})
+        inputs = {cues.tail(p.input.path) for p in self.pairs}  # moved or not, these are no layers
         many = [e for e in self.events if size(self.steps[e.step].shape) > 1 and e.step not in self.numeric]
         seen: set[tuple[int | None, int]] = set()
         quoted = self._quoted()
@@ -233,7 +234,7 @@ class Weighing:
             cotangent = self.trails.stripped(d.step)
             for n, e in enumerate(sorted(many, key=lambda e: "()" in e.path)):
                 value = self.trails.stripped(e.step)
-                if value in self.displaced:
+                if value in self.displaced or cues.tail(e.path) in inputs:
                     continue
                 fits = self.steps[e.step].shape == self.steps[d.step].shape and e.step in starts
                 source = self.steps[value].source
