@@ -1,6 +1,6 @@
 """Which tests are slow: those that `tests/slow_tests.txt` lists, beside the ones that say so themselves.
 
-``pytest -m "" --measure`` writes the list anew: the tests that take more than a second of a core, what they start
+``pytest -m "" --measure`` writes the list anew: the tests that take more than 0.7 seconds of a core, what they start
 counted.  What was not run keeps its line, so that a part of the tests can be measured alone.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 LIST = Path(__file__).parent.parent / "slow_tests.txt"
-LIMIT = 1.0  # seconds
+LIMIT = 0.7  # seconds
 OWN = ("tests/test_corpus.py", "tests/test_layers.py", "tests/test_posts.py")  # they say so themselves, or are the core
 _CPU = "seconds of a core"
 
